@@ -1,0 +1,1 @@
+"""The bottom layer: search spaces and campaigns as plain frozen values, read from YAML."""

@@ -1,0 +1,1 @@
+"""From a manifest to batches: readers, features, the packed feature file, labels."""

@@ -1,0 +1,1 @@
+"""The networks: encoders, the CTC head, and how a network is built from its settings."""
