@@ -1,0 +1,40 @@
+"""The search for words in posteriors, and the language model that helps it."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from search_spaces.axes.section import Section
+
+
+class DecodingSettings(Section):
+    """Score of a hypothesis: log P_CTC + alpha * ln P_LM + beta * words, in nats.
+
+    Attributes:
+        method: ``greedy`` takes the best label of every frame; ``beam`` searches with the language model.
+        alpha: Weight of the language model, in nats.
+        beta: Bonus for every word, in nats.
+        beam_width: Hypotheses kept after every frame.
+        token_min_logp: Labels of a frame below this log-probability are not tried.
+        beam_prune_logp: Hypotheses so much worse than the best are dropped.
+    """
+
+    method: Literal["greedy", "beam"] = "greedy"
+    alpha: float = Field(0.5, ge=0, le=20)
+    beta: float = Field(1.5, ge=-50, le=50)
+    beam_width: int = Field(50, ge=1, le=10_000)
+    token_min_logp: float = Field(-5.0, le=0)
+    beam_prune_logp: float = Field(-10.0, le=0)
+
+
+class LanguageModelSettings(Section):
+    """Word n-grams estimated from a text, interpolated modified Kneser-Ney.
+
+    Attributes:
+        text: One sentence a line. Never from dev or test.
+        order: Longest n-gram, in words.
+    """
+
+    text: Path
+    order: int = Field(4, ge=2, le=6)

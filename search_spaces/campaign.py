@@ -1,0 +1,134 @@
+"""A campaign and its studies, as frozen values. `search_spaces.reading` makes them from a YAML file."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from search_spaces.axes.section import Section
+from search_spaces.axes.settings import overlay
+from search_spaces.space import Space, Value
+
+CAMPAIGN_NAME = r"^[A-Za-z][A-Za-z0-9_-]*$"
+STUDY_NAME = r"^[a-z][a-z0-9_]*$"
+
+
+class _Kind(Section):
+    """A section that may be written as its kind alone: ``sampler: tpe``."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, value: Any) -> Any:
+        return {"kind": value} if isinstance(value, str) else value
+
+
+class SamplerSettings(_Kind):
+    """How Optuna chooses the next point.
+
+    Attributes:
+        kind: ``tpe``, ``random``, ``grid``, ``gp`` or ``cmaes``.
+        startup: Random points before a model of the objective is used.
+    """
+
+    kind: Literal["tpe", "random", "grid", "gp", "cmaes"] = "tpe"
+    startup: int = Field(8, ge=0)
+
+
+class PrunerSettings(_Kind):
+    """When a trial that is losing is stopped; never before it has left the all-blank plateau.
+
+    Attributes:
+        kind: ``median`` stops what is worse than the median of the finished trials at the same epoch, ``hyperband``
+            compares brackets of budgets, ``none`` lets every trial run to its end.
+        startup: Finished trials before ``median`` judges.
+        warmup: Epochs before ``median`` judges.
+        reduction: Reduction factor of ``hyperband``.
+    """
+
+    kind: Literal["median", "hyperband", "none"] = "median"
+    startup: int = Field(4, ge=0)
+    warmup: int = Field(3, ge=0)
+    reduction: int = Field(3, ge=2)
+
+
+@dataclass(frozen=True, slots=True)
+class DataFiles:
+    """The manifests of a campaign. Dev selects; the test set is not read before a campaign is finalised."""
+
+    train: Path
+    dev: Path
+    test: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StudyDefinition:
+    """One named study: one strategy, and where in its space to look.
+
+    Attributes:
+        name: Name within the campaign.
+        strategy: Name of the strategy.
+        space: The axes it searches, without those that follow from `needs`.
+        trials: Finished trials after which the study is done.
+        needs: For every need of the strategy, the studies (or checkpoint paths) that serve it.
+        fixed: Settings of this study that differ from the campaign's, by dotted name.
+        inherit: Study whose promoted trial's parameters are taken over before `fixed` and the trial's own.
+        enqueue: Points that are tried first.
+        sampler: How points are chosen.
+        pruner: When a losing trial is stopped.
+        seed: Seed of the sampler.
+        hypothesis: What the researcher expects, dev WER in percent, low and high; shown beside the result.
+    """
+
+    name: str
+    strategy: str
+    space: Space = field(default_factory=Space)
+    trials: int = 1
+    needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    fixed: Mapping[str, Value] = field(default_factory=dict)
+    inherit: str | None = None
+    enqueue: tuple[Mapping[str, Value], ...] = ()
+    sampler: SamplerSettings = field(default_factory=SamplerSettings)
+    pruner: PrunerSettings = field(default_factory=PrunerSettings)
+    seed: int = 1
+    hypothesis: tuple[float, float] | None = None
+
+    def studies_before(self, known: Mapping[str, Any]) -> Iterator[str]:
+        """Names of the studies that must be done first, of those `known`."""
+        wanted = [name for names in self.needs.values() for name in names]
+        wanted += [self.inherit] if self.inherit else []
+        yield from (name for name in dict.fromkeys(wanted) if name in known)
+
+
+@dataclass(frozen=True, slots=True)
+class Campaign:
+    """One data set, one model, and the studies that compete.
+
+    Attributes:
+        name: Name of the campaign and of its file.
+        path: The file it was read from.
+        data: The manifests.
+        settings: Settings of every trial before a study's own, as a tree of plain values.
+        studies: The studies by name, each after those it needs.
+        baseline: The study that every other is compared with.
+    """
+
+    name: str
+    path: Path
+    data: DataFiles
+    settings: Mapping[str, Any]
+    studies: Mapping[str, StudyDefinition]
+    baseline: str | None = None
+
+    def base_settings(self, study: StudyDefinition, inherited: Mapping[str, Value]) -> dict[str, Any]:
+        """The tree of settings that a trial's own parameters are laid over."""
+        return overlay(overlay(self.settings, inherited), study.fixed)
+
+    def with_needs(self, study: str) -> tuple[str, ...]:
+        """A study and all that it needs, directly or not, in the order in which they can run."""
+        wanted = {study}
+        for name in reversed(tuple(self.studies)):
+            if name in wanted:
+                wanted.update(self.studies[name].studies_before(self.studies))
+        return tuple(name for name in self.studies if name in wanted)

@@ -1,0 +1,141 @@
+"""From a YAML file to a `Campaign`: everything is checked, and all mistakes are reported at once."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from search_spaces.axes.settings import Settings
+from search_spaces.campaign import CAMPAIGN_NAME, Campaign, DataFiles, StudyDefinition
+from search_spaces.checking import Checker, fields_at, find_file, plain_message, unknown_name
+from search_spaces.errors import CampaignError, Mistake
+from search_spaces.schema import Catalogue
+from search_spaces.source import read_source
+from search_spaces.study_reading import read_study
+
+_KEYS = ("campaign", "data", "baseline", "studies")
+
+
+def read_campaign(path: Path, catalogue: Catalogue | None = None) -> Campaign:
+    """Read and check a campaign file.
+
+    Args:
+        path: The YAML file.
+        catalogue: The strategies there are. Without it the names of strategies and settings are taken as they are
+            written: enough to list studies, not enough to run them.
+
+    Raises:
+        CampaignError: With every mistake in the file, each with its line.
+    """
+    source = read_source(path)
+    check = Checker(source, catalogue)
+    if not isinstance(source.data, dict):
+        raise CampaignError(path, [Mistake(1, "", f"a campaign is a mapping with the keys {', '.join(_KEYS)}")])
+    root = source.data
+    name = _read_name(check, root)
+    data = _read_data(check, root.get("data"))
+    settings = _read_settings(check, root)
+    studies = _read_studies(check, root, settings)
+    baseline = root.get("baseline")
+    if baseline is not None and baseline not in studies:
+        check.add(("baseline",), unknown_name("study", str(baseline), studies))
+    if check.mistakes or data is None:
+        raise CampaignError(path, check.mistakes)
+    return Campaign(name, path, data, settings, studies, baseline)
+
+
+def _read_name(check: Checker, root: Mapping[str, Any]) -> str:
+    name = root.get("campaign")
+    if not isinstance(name, str) or not re.match(CAMPAIGN_NAME, name):
+        check.add(("campaign",), f"needs a name of letters, digits, _ and -, a letter first; got {name!r}")
+        return ""
+    if name != check.source.path.stem:
+        check.add(
+            ("campaign",),
+            f"is {name!r} but the file is {check.source.path.name}; results are stored under this name, "
+            "so file and campaign carry the same",
+        )
+    return name
+
+
+def _read_data(check: Checker, data: Any) -> DataFiles | None:
+    if not isinstance(data, dict):
+        check.add(("data",), "needs the manifests: {train: FILE, dev: FILE, test: FILE}")
+        return None
+    for key in data:
+        if key not in ("train", "dev", "test"):
+            check.unknown(("data", key), "key", ("train", "dev", "test"))
+    files: dict[str, Path | None] = {}
+    for key in ("train", "dev"):
+        if key in data:
+            files[key] = find_file(check, ("data", key), data[key])
+        else:
+            check.add(("data",), f"{key} is missing")
+    test = find_file(check, ("data", "test"), data["test"]) if data.get("test") is not None else None
+    train, dev = files.get("train"), files.get("dev")
+    if train is None or dev is None:
+        return None
+    if len({train, dev, test}) < 3:
+        check.add(("data",), "train, dev and test must be different files: a set that is trained on cannot select")
+    return DataFiles(train, dev, test)
+
+
+def _read_settings(check: Checker, root: Mapping[str, Any]) -> dict[str, Any]:
+    """The campaign's own settings, with the files they name resolved."""
+    settings = {key: value for key, value in root.items() if key not in _KEYS}
+    model = settings.get("language_model")
+    if isinstance(model, dict) and "text" in model:
+        text = find_file(check, ("language_model", "text"), model["text"])
+        settings["language_model"] = {**model, "text": str(text) if text else model["text"]}
+    if check.catalogue is None:
+        return settings
+    try:
+        check.model.model_validate(settings)
+    except ValidationError as error:
+        for detail in error.errors():
+            location = tuple(detail["loc"])
+            if detail["type"] == "extra_forbidden":
+                valid = (*_KEYS, *Settings.model_fields) if len(location) == 1 else ()
+                valid = (*valid, *(fields_at(check.model, location[:-1])))
+                check.unknown(location, "key", dict.fromkeys(valid))
+            else:
+                check.add(location, plain_message(detail))
+    return settings
+
+
+def _read_studies(check: Checker, root: Mapping[str, Any], settings: dict[str, Any]) -> dict[str, StudyDefinition]:
+    raw = root.get("studies")
+    if not isinstance(raw, dict) or not raw:
+        check.add(("studies",), "needs at least one study: {NAME: {strategy: baseline}}")
+        return {}
+    studies: dict[str, StudyDefinition] = {}
+    for name, body in raw.items():
+        study = read_study(check, name, body, raw, settings)
+        if study is not None:
+            studies[name] = study
+    return _ordered(check, studies)
+
+
+def _ordered(check: Checker, studies: dict[str, StudyDefinition]) -> dict[str, StudyDefinition]:
+    """The studies, each after those it needs; a circle is a mistake."""
+    done: dict[str, StudyDefinition] = {}
+
+    def visit(name: str, above: tuple[str, ...]) -> None:
+        if name in done:
+            return
+        if name in above:
+            circle = " -> ".join((*above[above.index(name) :], name))
+            check.add(("studies", name), f"needs itself: {circle}" if len(above) > 1 else "needs itself")
+            return
+        for before in studies[name].studies_before(studies):
+            if before == name:
+                check.add(("studies", name, "needs"), "needs itself; name another study")
+                continue
+            visit(before, (*above, name))
+        done.setdefault(name, studies[name])
+
+    for name in studies:
+        visit(name, ())
+    return done

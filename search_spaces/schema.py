@@ -1,0 +1,49 @@
+"""What a strategy declares about itself, so that a campaign file can be checked without running anything."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from search_spaces.axes.section import Section
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """Something a strategy takes from other studies.
+
+    Attributes:
+        name: The key under ``needs:``.
+        summary: What it is, for messages.
+        many: Whether a list of studies may be named; each is then a choice of the axis ``axis``.
+        axis: Name of the axis that chooses among several; empty when all are used together.
+    """
+
+    name: str
+    summary: str
+    many: bool = False
+    axis: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StrategySchema:
+    """The part of a strategy that a campaign file speaks of.
+
+    Attributes:
+        name: Its name in ``strategy:``; the name of its file.
+        summary: One line.
+        sections: Sections of settings that this strategy adds to those of every trial.
+        axes: Sections (or single settings) that a study of this strategy may search or fix.
+        needs: What it takes from other studies; all of them must be named.
+        requires: Optional sections of the campaign that must be there.
+        trains: Whether a trial trains a network, epoch by epoch.
+    """
+
+    name: str
+    summary: str
+    axes: tuple[str, ...]
+    sections: Mapping[str, type[Section]] = field(default_factory=dict)
+    needs: tuple[Need, ...] = ()
+    requires: tuple[str, ...] = ()
+    trains: bool = True
+
+
+Catalogue = Mapping[str, StrategySchema]

@@ -1,0 +1,247 @@
+"""Reading one study of a campaign file."""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
+
+from pydantic import Field, ValidationError
+
+from search_spaces.axes.section import Section
+from search_spaces.axes.settings import overlay
+from search_spaces.campaign import STUDY_NAME, PrunerSettings, SamplerSettings, StudyDefinition
+from search_spaces.checking import Checker, fields_at, plain_message, section_of, unknown_name
+from search_spaces.schema import Need, StrategySchema
+from search_spaces.source import Place
+from search_spaces.space import Axis, Categorical, Float, Space, Value, parse_range
+
+S = TypeVar("S", bound=Section)
+
+
+class _StudyKeys(Section):
+    """The plain keys of a study; the rest of `read_study` reads what needs more than a type."""
+
+    strategy: str
+    needs: dict[str, str | list[str]] = Field(default_factory=dict)
+    trials: int | None = Field(None, ge=1, le=1_000_000)
+    space: dict[str, Any] = Field(default_factory=dict)
+    fixed: dict[str, str | bool | int | float | None] = Field(default_factory=dict)
+    inherit: str | None = None
+    enqueue: list[dict[str, str | bool | int | float | None]] = Field(default_factory=list)
+    sampler: SamplerSettings = Field(default_factory=SamplerSettings)
+    pruner: PrunerSettings = Field(default_factory=PrunerSettings)
+    seed: int = Field(1, ge=0, lt=2**31)
+    hypothesis: tuple[float, float] | None = None
+
+
+def read_study(
+    check: Checker,
+    name: str,
+    body: Any,
+    siblings: Iterable[str],
+    settings: Mapping[str, Any],
+) -> StudyDefinition | None:
+    """Read the study under ``studies: NAME:``; None when it is too broken to go on."""
+    place: Place = ("studies", name)
+    if not re.match(STUDY_NAME, name):
+        check.add(place, "a study's name has small letters, digits and _, a letter first")
+    if not isinstance(body, dict):
+        check.add(place, "needs at least {strategy: NAME}")
+        return None
+    try:
+        keys = _StudyKeys.model_validate(body)
+    except ValidationError as error:
+        check.validation(place, error, _StudyKeys)
+        return None
+    schema = _schema(check, place, keys.strategy)
+    siblings = list(siblings)
+    needs = _needs(check, place, keys, schema, siblings)
+    if keys.inherit is not None and keys.inherit not in siblings:
+        check.add((*place, "inherit"), unknown_name("study", keys.inherit, siblings))
+    if keys.hypothesis is not None and not 0 <= keys.hypothesis[0] <= keys.hypothesis[1]:
+        check.add((*place, "hypothesis"), f"needs [low, high] in percent; got {list(keys.hypothesis)}")
+    for setting in keys.fixed:
+        if setting in keys.space:
+            check.add((*place, "fixed", setting), "is also searched under 'space:'; keep one of the two")
+    space = _space(check, place, keys)
+    if schema is not None:
+        _check_values(check, place, keys, schema, space, settings)
+    space = _with_choice_of_needs(schema, needs, space)
+    _check_points(check, place, keys, space)
+    return StudyDefinition(
+        name=name,
+        strategy=keys.strategy,
+        space=space,
+        trials=_trials(check, place, keys, space),
+        needs=needs,
+        fixed=keys.fixed,
+        inherit=keys.inherit,
+        enqueue=tuple(keys.enqueue),
+        sampler=keys.sampler,
+        pruner=keys.pruner,
+        seed=keys.seed,
+        hypothesis=keys.hypothesis,
+    )
+
+
+def _schema(check: Checker, place: Place, strategy: str) -> StrategySchema | None:
+    if check.catalogue is None:
+        return None
+    if strategy not in check.catalogue:
+        check.add((*place, "strategy"), unknown_name("strategy", strategy, check.catalogue))
+        return None
+    schema = check.catalogue[strategy]
+    for section in schema.requires:
+        if section not in check.source.data:
+            check.add(
+                (*place, "strategy"), f"strategy {strategy!r} needs the section '{section}:' at the top of the file"
+            )
+    return schema
+
+
+def _needs(
+    check: Checker, place: Place, keys: _StudyKeys, schema: StrategySchema | None, siblings: list[str]
+) -> dict[str, tuple[str, ...]]:
+    needs = {key: (value,) if isinstance(value, str) else tuple(value) for key, value in keys.needs.items()}
+    declared = {need.name: need for need in schema.needs} if schema else {key: Need(key, "", True) for key in needs}
+    for key, names in needs.items():
+        here = (*place, "needs", key)
+        if key not in declared:
+            check.add(here, unknown_name(f"need of strategy {keys.strategy!r}", key, declared))
+            continue
+        if not names:
+            check.add(here, "names no study")
+        if len(names) > 1 and not declared[key].many:
+            check.add(here, f"takes one study; got {len(names)}")
+        for name in names:
+            if name == place[1]:
+                check.add(here, "the study needs itself; name another study")
+            elif name not in siblings and "/" not in name:
+                check.add(here, unknown_name("study", name, (s for s in siblings if s != place[1])))
+    for key, need in declared.items():
+        if key not in needs:
+            check.add(place, f"strategy {keys.strategy!r} needs {key}: {need.summary}; write needs: {{{key}: STUDY}}")
+    return needs
+
+
+def _space(check: Checker, place: Place, keys: _StudyKeys) -> Space:
+    axes: list[Axis] = []
+    for name, spec in keys.space.items():
+        here = (*place, "space", name)
+        try:
+            found = parse_range(spec)
+        except ValueError as error:
+            check.add(here, str(error))
+            continue
+        when = spec.get("when") or {}
+        if not isinstance(when, dict):
+            check.add((*here, "when"), f"needs {{SETTING: VALUE}}; got {when!r}")
+            continue
+        axes.append(Axis(name, found, when))
+    known = {axis.name: axis for axis in axes}
+    for axis in axes:
+        for other, value in axis.when.items():
+            here = (*place, "space", axis.name, "when", other)
+            if other not in known or other == axis.name:
+                check.add(here, unknown_name("axis", other, (n for n in known if n != axis.name)))
+            elif not isinstance(known[other].range, Categorical):
+                check.add(here, "a condition stands on an axis with choices; this one is a range")
+            elif not known[other].range.contains(value):
+                check.add(here, f"{value!r} is not {known[other].range}")
+            elif known[other].when:
+                check.add(here, "a condition on an axis that is itself conditional is not supported")
+    return Space(tuple(sorted(axes, key=lambda axis: bool(axis.when))))
+
+
+def _with_choice_of_needs(schema: StrategySchema | None, needs: Mapping[str, tuple[str, ...]], space: Space) -> Space:
+    """The space with one more axis for every need that has several studies to choose from."""
+    axes = list(space.axes)
+    for need in schema.needs if schema else ():
+        names = needs.get(need.name, ())
+        if need.axis and len(names) > 1:
+            axes.insert(0, Axis(need.axis, Categorical(names)))
+    return Space(tuple(axes))
+
+
+def _check_values(
+    check: Checker, place: Place, keys: _StudyKeys, schema: StrategySchema, space: Space, settings: Mapping[str, Any]
+) -> None:
+    """Hold every fixed value and both ends of every range against the settings' own declarations."""
+    usable: dict[str, Value] = {}
+    for name, value in keys.fixed.items():
+        here = (*place, "fixed", name)
+        if _check_axis(check, here, name, schema) and _fits(check, here, settings, name, value):
+            usable[name] = value
+    base = overlay(settings, usable)
+    for axis in space:
+        here = (*place, "space", axis.name)
+        if _check_axis(check, here, axis.name, schema):
+            for value in axis.range.corners():
+                if not _fits(check, here, base, axis.name, value):
+                    break
+
+
+def _check_axis(check: Checker, place: Place, name: str, schema: StrategySchema) -> bool:
+    """Whether a dotted name is a setting that this strategy listens to."""
+    section, _, field = name.partition(".")
+    allowed = [n for part in schema.axes for n in _names_in(check, part)]
+    if name in allowed:
+        return True
+    everything = [n for part in check.model.model_fields for n in _names_in(check, part)]
+    if name in everything:
+        check.add(place, f"has no effect on strategy {schema.name!r}; it listens to: {', '.join(allowed)}")
+    else:
+        beside = [n for n in allowed if n.startswith(f"{section}.")] if field else []
+        check.add(place, unknown_name("setting", name, beside or allowed))
+    return False
+
+
+def _names_in(check: Checker, part: str) -> list[str]:
+    field = check.model.model_fields.get(part)
+    section = section_of(field.annotation) if field else None
+    return [part] if section is None else [f"{part}.{name}" for name in fields_at(section, ())]
+
+
+def _fits(check: Checker, place: Place, base: Mapping[str, Any], name: str, value: Value) -> bool:
+    """Whether a setting can have a value."""
+    try:
+        check.model.model_validate(overlay(base, {name: value}))
+    except ValidationError as error:
+        target = tuple(name.split("."))
+        for detail in error.errors():
+            if tuple(detail["loc"])[: len(target)] == target:
+                check.add(place, plain_message(detail))
+                return False
+    return True
+
+
+def _check_points(check: Checker, place: Place, keys: _StudyKeys, space: Space) -> None:
+    axes = {axis.name: axis for axis in space}
+    for index, point in enumerate(keys.enqueue):
+        for name, value in point.items():
+            here = (*place, "enqueue", index, name)
+            if name not in axes:
+                check.add(here, unknown_name("axis of this study", name, axes))
+            elif not axes[name].range.contains(value):
+                check.add(here, f"{value!r} is outside the axis: {axes[name].range}")
+    if keys.sampler.kind == "grid":
+        for axis in space:
+            if axis.range.grid() is None:
+                check.add((*place, "space", axis.name), "a grid needs a step here: {float: [low, high], step: S}")
+            if axis.when:
+                check.add((*place, "space", axis.name), "a grid cannot have conditional axes; use sampler: tpe")
+    if keys.sampler.kind == "cmaes" and not any(isinstance(axis.range, Float) for axis in space):
+        check.add((*place, "sampler"), "cmaes needs at least one axis of real numbers; use sampler: tpe")
+
+
+def _trials(check: Checker, place: Place, keys: _StudyKeys, space: Space) -> int:
+    """The budget: as written, or the size of the grid, or 1 where there is nothing to search."""
+    if keys.trials is not None:
+        return keys.trials
+    if keys.sampler.kind == "grid":
+        size = 1
+        for axis in space:
+            size *= len(axis.range.grid() or [None])
+        return size
+    if len(space):
+        check.add(place, "trials is missing: how many points of the space to try")
+    return 1

@@ -1,0 +1,105 @@
+"""A set of utterances ready for the network: features beside labels, all of it checked."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search_spaces.axes.settings import Settings
+from search_spaces.errors import DataError, Mistake
+from trainers.artifacts import Utterance
+from trainers.data.features import PackedFeatures, Progress, pack
+from trainers.data.labels import BLANK, WORD_START, Alphabet, frames_needed
+from trainers.data.manifest import read_manifest
+from trainers.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class UtteranceSet:
+    """One split.
+
+    Attributes:
+        manifest: The file it was read from.
+        utterances: In the order of the manifest.
+        features: Their features, in the same order.
+    """
+
+    manifest: Path
+    utterances: tuple[Utterance, ...]
+    features: PackedFeatures
+
+    def __len__(self) -> int:
+        return len(self.utterances)
+
+    @property
+    def references(self) -> list[str]:
+        """The transcripts."""
+        return [utterance.text for utterance in self.utterances]
+
+
+def load_set(
+    store: Store, manifest: Path, settings: Settings, progress: Progress = lambda done, total: None
+) -> UtteranceSet:
+    """Read a split and compute or map its features.
+
+    Raises:
+        DataError: With every line or file that cannot be used and why.
+    """
+    utterances = read_manifest(manifest)
+    marked = [
+        Mistake(u.line, "text", f"holds {WORD_START!r}, the mark of a word's start")
+        for u in utterances
+        if WORD_START in u.text
+    ]
+    if marked:
+        raise DataError(manifest, marked)
+    return UtteranceSet(manifest, utterances, pack(store, manifest, utterances, settings.features, progress))
+
+
+def encode_targets(
+    data: UtteranceSet, alphabet: Alphabet, output_lengths: Callable[[NDArray[np.int64]], NDArray[np.int64]]
+) -> list[NDArray[np.int64]]:
+    """Labels of every utterance of a training set.
+
+    CTC gives an infinite loss to a transcript that is longer than its frames, and reads foreign memory for a label
+    outside the alphabet; both are refused here, before training.
+
+    Args:
+        data: The training set.
+        alphabet: Its labels.
+        output_lengths: Frames at the network's output for frames at its input.
+
+    Raises:
+        DataError: With every utterance whose transcript does not fit.
+    """
+    mistakes: list[Mistake] = []
+    targets: list[NDArray[np.int64]] = []
+    frames = output_lengths(data.features.lengths)
+    for utterance, available in zip(data.utterances, frames, strict=True):
+        labels = alphabet.encode(utterance.text)
+        if labels is None or BLANK in labels:
+            words = ", ".join(alphabet.missing(utterance.text))
+            mistakes.append(Mistake(utterance.line, "text", f"has no label for: {words}"))
+            continue
+        needed = frames_needed(labels)
+        if needed > available:
+            mistakes.append(
+                Mistake(
+                    utterance.line,
+                    "text",
+                    f"needs {needed} frames and the network leaves {available} of {utterance.id}; shorten the "
+                    "transcript, leave the utterance out, or stack and subsample less",
+                )
+            )
+        targets.append(np.array(labels, np.int64))
+    if mistakes:
+        raise DataError(data.manifest, mistakes)
+    return targets
+
+
+def unseen_words(dev: UtteranceSet, alphabet: Alphabet) -> Counter[str]:
+    """Words of a dev set that the alphabet cannot write: every one of them is an error before training starts."""
+    return Counter(word for text in dev.references for word in alphabet.missing(text))

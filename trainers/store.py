@@ -1,0 +1,130 @@
+"""A folder of artifacts, each under a key that says what it was made from.
+
+An entry is made in a folder beside its place and then renamed, so that it is either whole or absent. While it is
+made, a lock file keeps every other process from making the same; a process that dies leaves its unfinished folder,
+in which the next one may go on.
+"""
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from search_spaces.errors import StoreError
+
+
+def digest(value: Any) -> str:
+    """A key of 20 hexadecimal digits for plain values; equal values have equal keys."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
+def digest_files(paths: Iterable[Path]) -> str:
+    """A key for the content of files, their order included."""
+    total = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as file:
+            total.update(hashlib.file_digest(file, "sha256").digest())
+    return total.hexdigest()[:20]
+
+
+@cache
+def code_digest() -> str:
+    """A key for the source of this package: artifacts of other code are not taken for those of this code."""
+    root = Path(__file__).parent
+    return digest_files(sorted(root.rglob("*.py")))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file so that it is either the old one or the new one, whenever the process or the machine dies.
+
+    Raises:
+        StoreError: The file cannot be written; the old one, if any, is untouched.
+    """
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with beside.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise StoreError(f"cannot write {path}: {reason(error)}") from error
+
+
+def reason(error: OSError) -> str:
+    """The operating system's reason, and what helps where that is known."""
+    text = error.strerror or str(error)
+    if error.errno == errno.ENOSPC:
+        return f"{text}; free some space and run the same command again: what was finished is kept"
+    return text
+
+
+class Store:
+    """The artifacts of all campaigns under one folder, by kind and key.
+
+    Args:
+        root: The folder; made when it is missing.
+
+    Raises:
+        StoreError: The folder cannot be made or written.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"cannot make the folder {root}: {reason(error)}") from error
+        if not os.access(root, os.W_OK):
+            raise StoreError(f"cannot write to {root}; set ORCHESTRATOR_HOME to a folder of yours")
+
+    def path(self, kind: str, key: str) -> Path:
+        """Where an entry is, or would be."""
+        return self.root / kind / key
+
+    def has(self, kind: str, key: str) -> bool:
+        """Whether an entry is there, whole."""
+        return self.path(kind, key).is_dir()
+
+    def unfinished(self, kind: str, key: str) -> Path:
+        """Where an entry is being made; holds what an interrupted process left."""
+        return self.root / kind / f".{key}.unfinished"
+
+    def entry(self, kind: str, key: str, make: Callable[[Path], None], *, keep: bool = False) -> Path:
+        """The folder of an entry, made now if it is not there.
+
+        Args:
+            kind: Kind of artifact: ``features``, ``checkpoints``, ``posteriors`` ...
+            key: What the entry is made from, as a digest.
+            make: Fills an empty folder (or, with ``keep``, the one that an interrupted attempt left).
+            keep: Go on in what an interrupted attempt left, instead of starting afresh.
+
+        Raises:
+            StoreError: The entry cannot be written.
+        """
+        place = self.path(kind, key)
+        if place.is_dir():
+            return place
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(place.parent / f".{key}.lock"):
+                if not place.is_dir():
+                    folder = self.unfinished(kind, key)
+                    if not keep:
+                        shutil.rmtree(folder, ignore_errors=True)
+                    folder.mkdir(exist_ok=True)
+                    make(folder)
+                    folder.rename(place)
+        except OSError as error:
+            raise StoreError(f"cannot write {place}: {reason(error)}") from error
+        return place
