@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from search_spaces.axes.section import Section
+from search_spaces.space import Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,8 @@ class StrategySchema:
         needs: What it takes from other studies; all of them must be named.
         requires: Optional sections of the campaign that must be there.
         trains: Whether a trial trains a network, epoch by epoch.
+        fixed: Settings that every trial of this strategy has unless the study says otherwise.
+        first: Settings of trials that come before any search, as a reference; for every choice of a need one each.
     """
 
     name: str
@@ -44,6 +47,8 @@ class StrategySchema:
     needs: tuple[Need, ...] = ()
     requires: tuple[str, ...] = ()
     trains: bool = True
+    fixed: Mapping[str, Value] = field(default_factory=dict)
+    first: tuple[Mapping[str, Value], ...] = ()
 
 
 Catalogue = Mapping[str, StrategySchema]

@@ -19,6 +19,8 @@ from filelock import FileLock
 
 from search_spaces.errors import StoreError
 
+_UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
+
 
 def digest(value: Any) -> str:
     """A key of 20 hexadecimal digits for plain values; equal values have equal keys."""
@@ -126,5 +128,11 @@ class Store:
                     make(folder)
                     folder.rename(place)
         except OSError as error:
+            if error.errno not in _UNWRITABLE:
+                raise
             raise StoreError(f"cannot write {place}: {reason(error)}") from error
         return place
+
+    def discard(self, kind: str, key: str) -> None:
+        """Drop what an attempt left that nobody will go on with."""
+        shutil.rmtree(self.unfinished(kind, key), ignore_errors=True)

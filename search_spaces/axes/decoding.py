@@ -18,6 +18,7 @@ class DecodingSettings(Section):
         beam_width: Hypotheses kept after every frame.
         token_min_logp: Labels of a frame below this log-probability are not tried.
         beam_prune_logp: Hypotheses so much worse than the best are dropped.
+        posteriors: Study whose promoted checkpoint is decoded; needed only where several are named.
     """
 
     method: Literal["greedy", "beam"] = "greedy"
@@ -26,6 +27,7 @@ class DecodingSettings(Section):
     beam_width: int = Field(50, ge=1, le=10_000)
     token_min_logp: float = Field(-5.0, le=0)
     beam_prune_logp: float = Field(-10.0, le=0)
+    posteriors: str = ""
 
 
 class LanguageModelSettings(Section):

@@ -81,23 +81,16 @@ def plan_epoch(
         batches[-1].append(int(index))
     result = [np.array(batch, np.int64) for batch in batches]
     if rng is not None:
-        rng.shuffle(result)  # type: ignore[arg-type]  # numpy shuffles lists in place
+        rng.shuffle(result)
     return result
 
 
-def iterate(
-    features: PackedFeatures,
-    frames: int,
-    targets: Sequence[NDArray[np.int64]] | None = None,
-    rng: np.random.Generator | None = None,
-) -> Iterator[Batch]:
-    """All batches of one pass over a set.
+def iterate(features: PackedFeatures, frames: int) -> Iterator[Batch]:
+    """All utterances of a set once, by length, without labels.
 
     Args:
         features: The set.
         frames: Most frames in a batch, before stacking.
-        targets: Labels of every utterance, for training.
-        rng: Shuffles; None keeps the order by length.
     """
-    for indices in plan_epoch(features.lengths * features.stack, frames, rng):
-        yield make_batch(features, indices, targets)
+    for indices in plan_epoch(features.lengths * features.stack, frames):
+        yield make_batch(features, indices)

@@ -207,7 +207,9 @@ def _write(
 def _as_npy(folder: Path, shape: tuple[int, int]) -> None:
     """Turn the raw frames into an .npy file without holding them in memory."""
     raw = np.memmap(folder / "frames.raw", np.float32, "r", shape=shape)
-    out = np.lib.format.open_memmap(folder / "frames.npy", "w+", np.float32, shape)
+    out = np.lib.format.open_memmap(  # type: ignore[no-untyped-call]
+        folder / "frames.npy", "w+", np.float32, shape
+    )
     for start in range(0, shape[0], 1 << 16):
         out[start : start + (1 << 16)] = raw[start : start + (1 << 16)]
     out.flush()

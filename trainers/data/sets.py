@@ -1,14 +1,14 @@
 """A set of utterances ready for the network: features beside labels, all of it checked."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from search_spaces.axes.settings import Settings
+from search_spaces.axes.features import FeatureSettings
 from search_spaces.errors import DataError, Mistake
 from trainers.artifacts import Utterance
 from trainers.data.features import PackedFeatures, Progress, pack
@@ -40,8 +40,25 @@ class UtteranceSet:
         return [utterance.text for utterance in self.utterances]
 
 
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """What a network is trained on and chosen by.
+
+    Attributes:
+        train: The training set.
+        targets: Labels of its utterances, each (labels,), int64.
+        dev: The set that selects.
+        alphabet: The labels.
+    """
+
+    train: UtteranceSet
+    targets: Sequence[NDArray[np.int64]]
+    dev: UtteranceSet
+    alphabet: Alphabet
+
+
 def load_set(
-    store: Store, manifest: Path, settings: Settings, progress: Progress = lambda done, total: None
+    store: Store, manifest: Path, settings: FeatureSettings, progress: Progress = lambda done, total: None
 ) -> UtteranceSet:
     """Read a split and compute or map its features.
 
@@ -56,7 +73,7 @@ def load_set(
     ]
     if marked:
         raise DataError(manifest, marked)
-    return UtteranceSet(manifest, utterances, pack(store, manifest, utterances, settings.features, progress))
+    return UtteranceSet(manifest, utterances, pack(store, manifest, utterances, settings, progress))
 
 
 def encode_targets(

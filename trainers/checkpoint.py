@@ -1,0 +1,129 @@
+"""A trained network on disk: weights as safetensors, everything else as JSON. Nothing in it can run code."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from search_spaces.axes.features import FeatureSettings
+from search_spaces.axes.model import ModelSettings
+from search_spaces.errors import CheckpointError
+from trainers.data.labels import Alphabet
+from trainers.model.network import Network
+from trainers.store import digest_files, write_text
+
+WEIGHTS = "model.safetensors"
+DESCRIPTION = "checkpoint.json"
+_FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """All it takes to rebuild a network.
+
+    Attributes:
+        folder: Where it lies.
+        model: The encoder and its size.
+        features: What the network reads.
+        inputs: Dimensions of a feature frame.
+        alphabet: What it writes.
+        weights: Number of trained weights.
+        training: Where it comes from: campaign, study, trial, epoch, and how it was trained.
+    """
+
+    folder: Path
+    model: ModelSettings
+    features: FeatureSettings
+    inputs: int
+    alphabet: Alphabet
+    weights: int
+    training: Mapping[str, Any]
+
+    @property
+    def digest(self) -> str:
+        """Key of its content."""
+        return digest_files([self.folder / WEIGHTS, self.folder / DESCRIPTION])
+
+    def network(self) -> Network:
+        """The network with its weights, in evaluation mode.
+
+        Raises:
+            CheckpointError: The weights cannot be read or do not fit.
+        """
+        network = Network(self.model, self.inputs, len(self.alphabet))
+        try:
+            weights = load_file(self.folder / WEIGHTS)
+        except (OSError, SafetensorError) as error:
+            raise CheckpointError(f"{self.folder / WEIGHTS} cannot be read: {error}") from error
+        _refuse_misfit(self.folder, network.state_dict(), weights)
+        network.load_state_dict(weights)
+        return network.eval()
+
+
+def _refuse_misfit(folder: Path, wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:
+    """Name every weight that is missing, unexpected, or of another shape."""
+    faults = [f"{name} is missing" for name in wanted if name not in found]
+    faults += [f"{name} is unexpected" for name in found if name not in wanted]
+    faults += [
+        f"{name} has shape {tuple(found[name].shape)}, the network needs {tuple(weight.shape)}"
+        for name, weight in wanted.items()
+        if name in found and found[name].shape != weight.shape
+    ]
+    if faults:
+        raise CheckpointError(f"{folder}: the weights do not fit the network: " + "; ".join(faults))
+
+
+def save_checkpoint(
+    folder: Path,
+    network: Network,
+    *,
+    model: ModelSettings,
+    features: FeatureSettings,
+    inputs: int,
+    alphabet: Alphabet,
+    training: Mapping[str, Any],
+) -> None:
+    """Write a network and all it takes to rebuild it into a folder."""
+    save_file({name: weight.contiguous() for name, weight in network.state_dict().items()}, folder / WEIGHTS)
+    description = {
+        "format": _FORMAT,
+        "model": model.model_dump(),
+        "features": features.model_dump(),
+        "inputs": inputs,
+        "alphabet": {"units": alphabet.units, "labels": list(alphabet.labels)},
+        "weights": network.weights(),
+        "training": dict(training),
+    }
+    write_text(folder / DESCRIPTION, json.dumps(description, indent=2, ensure_ascii=False) + "\n")
+
+
+def load_checkpoint(folder: Path) -> Checkpoint:
+    """Read a checkpoint's description.
+
+    Raises:
+        CheckpointError: The folder holds no checkpoint, or one that this version cannot read.
+    """
+    path = folder / DESCRIPTION
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if found["format"] != _FORMAT:
+            raise CheckpointError(f"{path} has format {found['format']}; this version reads format {_FORMAT}")
+        return Checkpoint(
+            folder,
+            ModelSettings.model_validate(found["model"]),
+            FeatureSettings.model_validate(found["features"]),
+            int(found["inputs"]),
+            Alphabet(found["alphabet"]["units"], tuple(found["alphabet"]["labels"])),
+            int(found["weights"]),
+            found["training"],
+        )
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{folder} holds no checkpoint: {DESCRIPTION} is not there") from error
+    except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
+        raise CheckpointError(f"{path} cannot be read as a checkpoint: {error}") from error

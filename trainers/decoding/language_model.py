@@ -1,0 +1,60 @@
+"""A language model in the store: an ARPA file and, beside it, its list of words."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from search_spaces.axes.decoding import LanguageModelSettings
+from search_spaces.errors import LanguageModelError
+from trainers.decoding.kneser_ney import estimate
+from trainers.store import Store, digest, digest_files
+
+ARPA = "lm.arpa"
+WORDS = "words.txt"
+_FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class LanguageModelFiles:
+    """A language model on disk.
+
+    Attributes:
+        folder: Holds the ARPA file and the word list.
+        key: What it was made from, as a digest.
+    """
+
+    folder: Path
+    key: str
+
+    @property
+    def arpa(self) -> Path:
+        """The model itself."""
+        return self.folder / ARPA
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """Every word it knows; a decoder must be given them, since a model file may not hold the list."""
+        return tuple((self.folder / WORDS).read_text(encoding="utf-8").split("\n")[:-1])
+
+
+def build_language_model(store: Store, settings: LanguageModelSettings) -> LanguageModelFiles:
+    """The language model of a text, estimated once.
+
+    Raises:
+        LanguageModelError: The text cannot be read, or no model can be made of it.
+    """
+
+    def make(folder: Path) -> None:
+        try:
+            lines = settings.text.read_text(encoding="utf-8").split("\n")
+        except UnicodeDecodeError as error:
+            raise LanguageModelError(f"{settings.text} is not UTF-8: {error}") from error
+        # a text ends with a newline: what split() leaves behind it is no sentence
+        model = estimate(lines[:-1] if lines[-1] == "" else lines, settings.order)
+        model.write(folder / ARPA)
+        (folder / WORDS).write_text("".join(f"{word}\n" for word in model.words), encoding="utf-8")
+
+    try:
+        key = digest([_FORMAT, digest_files([settings.text]), settings.order])
+    except OSError as error:
+        raise LanguageModelError(f"{settings.text} cannot be read: {error.strerror}") from error
+    return LanguageModelFiles(store.entry("language_models", key, make), key)

@@ -1,0 +1,86 @@
+"""Running a trained network over a set, once: its posteriors are kept in the store."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from trainers.artifacts import Posteriors
+from trainers.checkpoint import Checkpoint
+from trainers.data.batches import iterate
+from trainers.data.features import PackedFeatures
+from trainers.data.labels import BLANK
+from trainers.model.network import Network
+from trainers.store import Store, digest
+
+_BATCH_FRAMES = 6000
+
+
+def emit(network: Network, features: PackedFeatures) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Log-probabilities of every frame of a set.
+
+    Args:
+        network: In evaluation mode.
+        features: The set.
+
+    Returns:
+        (output frames of all utterances, labels), float32, in the order of the set; and the offsets of the
+        utterances, (utterances + 1,), int64.
+    """
+    lengths = network.output_lengths(features.lengths)
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    result = np.empty((int(offsets[-1]), network.head.out_features), np.float32)
+    with torch.inference_mode():
+        for batch in iterate(features, _BATCH_FRAMES):
+            log_probs, _ = network(batch.features, batch.lengths)
+            for row, index in enumerate(batch.indices):
+                result[offsets[index] : offsets[index + 1]] = log_probs[row, : lengths[index]].numpy()
+    return result, offsets
+
+
+def posteriors_key(checkpoint: str, features: PackedFeatures) -> str:
+    """Key of the posteriors of a checkpoint over a set."""
+    return digest([checkpoint, features.key])
+
+
+def posteriors(store: Store, key: str, checkpoint: Checkpoint, features: PackedFeatures) -> tuple[str, Posteriors]:
+    """The posteriors of a checkpoint over a set, computed once and then mapped into memory.
+
+    Args:
+        store: Where they live.
+        key: Key of the checkpoint.
+        checkpoint: The network.
+        features: The set.
+
+    Returns:
+        Their key in the store, and the posteriors.
+    """
+    name = posteriors_key(key, features)
+    alphabet = checkpoint.alphabet
+
+    def make(folder: Path) -> None:
+        log_probs, offsets = emit(checkpoint.network(), features)
+        np.save(folder / "log_probs.npy", log_probs)
+        index = {
+            "ids": list(features.ids),
+            "offsets": offsets.tolist(),
+            "labels": list(alphabet.labels),
+            "blank": BLANK,
+        }
+        (folder / "index.json").write_text(json.dumps(index, ensure_ascii=False), encoding="utf-8")
+
+    return name, load_posteriors(store.entry("posteriors", name, make))
+
+
+def load_posteriors(folder: Path) -> Posteriors:
+    """Posteriors from their folder, mapped into memory."""
+    index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
+    return Posteriors(
+        tuple(index["ids"]),
+        np.load(folder / "log_probs.npy", mmap_mode="r"),
+        np.array(index["offsets"], np.int64),
+        tuple(index["labels"]),
+        index["blank"],
+    )

@@ -1,0 +1,1 @@
+"""Losses over padded batches; each is a sum over utterances divided by the target labels of the batch."""

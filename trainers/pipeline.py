@@ -1,0 +1,73 @@
+"""One trial from its spec to its outcome; what was done before is not done again."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from search_spaces.axes.settings import Settings, with_sections
+from trainers.artifacts import Hypothesis, Score
+from trainers.scoring.wer import score_pair
+from trainers.spec import EpochReport, TrialOutcome, TrialSpec
+from trainers.store import Store
+from trainers.strategies import find_strategy, sections
+from trainers.trial import Report, Trial
+
+OUTCOME = "outcome.json"
+HYPOTHESES = "hypotheses.jsonl"
+
+
+def resolve_settings(tree: dict[str, Any]) -> Settings:
+    """Settings from a tree of plain values, with the sections of all strategies."""
+    return with_sections(sections()).model_validate(tree)
+
+
+def run_trial(spec: TrialSpec, store: Store, report: Report) -> TrialOutcome:
+    """Run a trial, or take its outcome from the store if it has been run before.
+
+    Args:
+        spec: What is asked.
+        store: Where artifacts come from and go to.
+        report: Told every epoch; False asks the trial to stop because it is losing.
+
+    Raises:
+        UserError: The data, a checkpoint or the settings do not fit.
+    """
+    if store.has("outcomes", spec.key):
+        return load_outcome(store.path("outcomes", spec.key))
+    trial = Trial(spec, resolve_settings(dict(spec.settings)), store, report)
+    outcome, hypotheses = find_strategy(spec.strategy)(trial).run()
+    if outcome.pruned:
+        return outcome
+
+    def make(folder: Path) -> None:
+        references = {utterance.id: utterance.text for utterance in trial.dev.utterances}
+        lines = [_line(hypothesis, references[hypothesis.id]) for hypothesis in hypotheses]
+        (folder / HYPOTHESES).write_text("".join(lines), encoding="utf-8")
+        (folder / OUTCOME).write_text(json.dumps(asdict(outcome), indent=1), encoding="utf-8")
+
+    return load_outcome(store.entry("outcomes", spec.key, make))
+
+
+def _line(hypothesis: Hypothesis, reference: str) -> str:
+    score = asdict(score_pair(reference, hypothesis.text))
+    entry = {"id": hypothesis.id, "reference": reference, "hypothesis": hypothesis.text, **score}
+    entry |= {"acoustic": hypothesis.acoustic, "language": hypothesis.language}
+    return json.dumps(entry, ensure_ascii=False) + "\n"
+
+
+def load_outcome(folder: Path) -> TrialOutcome:
+    """The outcome in its folder."""
+    return outcome_of(json.loads((folder / OUTCOME).read_text(encoding="utf-8")))
+
+
+def outcome_of(plain: dict[str, Any]) -> TrialOutcome:
+    """An outcome from plain values, as `dataclasses.asdict` makes them."""
+    return TrialOutcome(
+        **{
+            **plain,
+            "score": Score(**plain["score"]) if plain["score"] else None,
+            "epochs": tuple(EpochReport(**report) for report in plain["epochs"]),
+            "notes": tuple(plain["notes"]),
+        }
+    )

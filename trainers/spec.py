@@ -1,0 +1,119 @@
+"""What a trial is asked to do, and what it answers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from trainers.artifacts import Score
+from trainers.store import code_digest, digest
+
+
+@dataclass(frozen=True, slots=True)
+class Ingredient:
+    """A finished trial, or a checkpoint from elsewhere, that a trial starts from.
+
+    Attributes:
+        name: The study it comes from, or the path that was written in the campaign file.
+        number: The trial's number in that study; None for a path.
+        checkpoint: Folder of its checkpoint.
+        key: What the checkpoint was made from, as a digest.
+    """
+
+    name: str
+    checkpoint: Path
+    key: str
+    number: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TrialSpec:
+    """One trial, complete: the same spec gives the same result on the same machine.
+
+    Attributes:
+        campaign: Name of the campaign.
+        study: Name of the study.
+        number: Number within the study.
+        strategy: Name of the strategy.
+        settings: Tree of settings, resolved.
+        train: Manifest of the training set.
+        dev: Manifest of the set that selects.
+        data: Fingerprints of both, by name.
+        needs: What it takes from other studies.
+    """
+
+    campaign: str
+    study: str
+    number: int
+    strategy: str
+    settings: Mapping[str, Any]
+    train: Path
+    dev: Path
+    data: Mapping[str, str] = field(default_factory=dict)
+    needs: Mapping[str, tuple[Ingredient, ...]] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """Digest of all that decides the result; where files lie and which study asks does not."""
+        needs = {name: [(source.name, source.key) for source in sources] for name, sources in self.needs.items()}
+        return digest([self.strategy, self.settings, dict(self.data), needs, code_digest()])
+
+
+@dataclass(frozen=True, slots=True)
+class EpochReport:
+    """One epoch of training.
+
+    Attributes:
+        epoch: One-based.
+        epochs: How many there will be at most.
+        loss: Training loss a token, mean over the epoch.
+        dev_wer: Greedy WER on dev, percent.
+        blank_share: Share of dev frames whose best label is the blank.
+        lr: Learning rate after the last step.
+        gradient_norm: Mean norm of the gradient before clipping.
+        seconds: Wall time of the epoch, dev included.
+    """
+
+    epoch: int
+    epochs: int
+    loss: float
+    dev_wer: float
+    blank_share: float
+    lr: float
+    gradient_norm: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class TrialOutcome:
+    """What came of a trial that ran to its end, or was stopped because it was losing.
+
+    Attributes:
+        pruned: Whether it was stopped.
+        score: Word errors on dev, pooled; None for a trial that was stopped.
+        scorer: Name and version of the scorer.
+        decoder: The decoder and its settings in one line.
+        units: Units of the alphabet.
+        weights: Trained weights of the network.
+        checkpoint: Key of the checkpoint it made or used.
+        posteriors: Key of the dev posteriors.
+        epochs: One report an epoch; empty for a trial that trains nothing.
+        best_epoch: The epoch of the checkpoint; None for a trial that trains nothing.
+        seconds: Wall time, of all attempts.
+        cpu_seconds: Time of the processor, of all attempts.
+        notes: What a reader of the result should know.
+    """
+
+    pruned: bool = False
+    score: Score | None = None
+    scorer: str = ""
+    decoder: str = ""
+    units: str = ""
+    weights: int = 0
+    checkpoint: str = ""
+    posteriors: str = ""
+    epochs: tuple[EpochReport, ...] = ()
+    best_epoch: int | None = None
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    notes: tuple[str, ...] = ()

@@ -1,0 +1,61 @@
+"""Decoding sweep: weights and widths of the search, over posteriors that are already there.
+
+No network runs. With ``decoding.method: greedy`` (the first trial of every decoding study) it gives the WER that a
+language model has to beat on the same checkpoint.
+"""
+
+import time
+from dataclasses import replace
+
+from search_spaces.schema import Need, StrategySchema
+from trainers.artifacts import Hypothesis
+from trainers.checkpoint import load_checkpoint
+from trainers.data.sets import load_set
+from trainers.decoding.beam import BeamDecoder
+from trainers.decoding.language_model import build_language_model
+from trainers.emission import posteriors
+from trainers.spec import TrialOutcome
+from trainers.strategy import Strategy, decode_greedily, score_outcome
+
+
+class Decoding(Strategy):
+    """Beam search with a word language model."""
+
+    schema = StrategySchema(
+        name="decoding",
+        summary="beam search with a language model over saved posteriors",
+        axes=("decoding", "language_model"),
+        needs=(
+            Need(
+                "posteriors",
+                "the studies whose promoted checkpoints are decoded",
+                many=True,
+                axis="decoding.posteriors",
+            ),
+        ),
+        requires=("language_model",),
+        trains=False,
+        first=({"decoding.method": "greedy"},),
+        fixed={"decoding.method": "beam"},
+    )
+
+    def run(self) -> tuple[TrialOutcome, list[Hypothesis]]:
+        """Decode dev and score it."""
+        trial = self.trial
+        began, cpu_began = time.perf_counter(), time.process_time()
+        (source,) = trial.spec.needs["posteriors"]
+        checkpoint = load_checkpoint(source.checkpoint)
+        settings = trial.settings.decoding
+        if settings.method == "greedy":
+            outcome, hypotheses = decode_greedily(trial, source.key, checkpoint)
+        else:
+            dev = load_set(trial.store, trial.spec.dev, checkpoint.features)
+            name, frames = posteriors(trial.store, source.key, checkpoint, dev.features)
+            model = trial.settings.language_model
+            files = build_language_model(trial.store, model) if model else None
+            with BeamDecoder(checkpoint.alphabet, files) as decoder:
+                hypotheses = decoder.decode_set(frames, settings)
+            label = f"beam {settings.beam_width}, {model.order if model else 0}-gram"
+            outcome = score_outcome(dev, hypotheses, checkpoint, source.key, name, label)
+        seconds, cpu = time.perf_counter() - began, time.process_time() - cpu_began
+        return replace(outcome, seconds=seconds, cpu_seconds=cpu), hypotheses

@@ -1,0 +1,159 @@
+"""What a strategy is: a schema that a campaign file is checked against, and a way to run one trial.
+
+A strategy is a file in `trainers/strategies/` with a class of the same name in capitals: ``self_distillation.py``
+holds ``SelfDistillation``. `TrainingStrategy` runs the life of a training trial; most strategies need only a loss.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import replace
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from search_spaces.schema import StrategySchema
+from trainers.artifacts import Hypothesis
+from trainers.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from trainers.data.batches import Batch
+from trainers.data.labels import Alphabet
+from trainers.data.sets import Corpus, UtteranceSet, encode_targets, load_set
+from trainers.decoding.greedy import greedy_text
+from trainers.emission import posteriors
+from trainers.loop import Progress, Pruned, train
+from trainers.losses.ctc import ctc_loss
+from trainers.model.network import Network
+from trainers.scoring.wer import SCORER, score_set
+from trainers.spec import TrialOutcome
+from trainers.trial import Trial
+
+LAST = "last.safetensors"
+
+
+class Strategy(ABC):
+    """One way of training or combining.
+
+    Attributes:
+        schema: What a campaign file may say about it.
+        trial: The trial at hand.
+    """
+
+    schema: ClassVar[StrategySchema]
+
+    def __init__(self, trial: Trial) -> None:
+        self.trial = trial
+
+    @abstractmethod
+    def run(self) -> tuple[TrialOutcome, list[Hypothesis]]:
+        """Run the trial; called once, in a process of its own.
+
+        Returns:
+            What came of it, and a hypothesis for every utterance of dev, in its order.
+        """
+
+
+class TrainingStrategy(Strategy):
+    """A strategy that trains a network with CTC, perhaps with something beside it."""
+
+    def prepare(self, network: Network, corpus: Corpus) -> None:
+        """Get ready before the first epoch; called once the network and the data are there."""
+
+    def loss(self, log_probs: Tensor, lengths: Tensor, batch: Batch) -> Tensor:
+        """What a step minimises.
+
+        Args:
+            log_probs: The network's output, (batch, frames, labels).
+            lengths: Its valid frames, (batch,).
+            batch: The batch it was made from.
+
+        Returns:
+            Scalar: a sum over the batch divided by its target labels.
+        """
+        return ctc_loss(log_probs, lengths, batch.targets, batch.target_lengths)
+
+    def run(self) -> tuple[TrialOutcome, list[Hypothesis]]:
+        """Train, keep the best epoch, and decode dev greedily."""
+        trial = self.trial
+        key = trial.spec.key
+        try:
+            checkpoint = load_checkpoint(trial.store.entry("checkpoints", key, self._train, keep=True))
+        except Pruned as pruned:
+            trial.store.discard("checkpoints", key)
+            progress = pruned.progress
+            return TrialOutcome(
+                True, epochs=tuple(progress.reports), seconds=progress.seconds, cpu_seconds=progress.cpu_seconds
+            ), []
+        progress = Progress.of(checkpoint.folder)
+        outcome, hypotheses = decode_greedily(trial, key, checkpoint)
+        return replace(
+            outcome,
+            epochs=tuple(progress.reports),
+            best_epoch=progress.best_epoch,
+            seconds=progress.seconds,
+            cpu_seconds=progress.cpu_seconds,
+        ), hypotheses
+
+    def _train(self, folder: Path) -> None:
+        """Fill the folder of a checkpoint, or go on with what an interrupted attempt left in it."""
+        trial, settings = self.trial, self.trial.settings
+        torch.manual_seed(settings.train.seed)
+        alphabet = Alphabet.of(settings.units, trial.train.references)
+        inputs = trial.train.features.dimensions
+        network = Network(settings.model, inputs, len(alphabet))
+        targets = encode_targets(trial.train, alphabet, network.output_lengths)
+        corpus = Corpus(trial.train, targets, trial.dev, alphabet)
+        self.prepare(network, corpus)
+        progress = train(network, self.loss, corpus, settings.train, folder, trial.report)
+        save_file({name: weight.contiguous() for name, weight in network.state_dict().items()}, folder / LAST)
+        network.load_state_dict(progress.best_weights)
+        origin = {
+            "campaign": trial.spec.campaign,
+            "study": trial.spec.study,
+            "trial": trial.spec.number,
+            "strategy": trial.spec.strategy,
+            "epoch": progress.best_epoch,
+            "settings": settings.train.model_dump(),
+        }
+        save_checkpoint(
+            folder,
+            network,
+            model=settings.model,
+            features=settings.features,
+            inputs=inputs,
+            alphabet=alphabet,
+            training=origin,
+        )
+        progress.finish(folder)
+
+
+def decode_greedily(trial: Trial, key: str, checkpoint: Checkpoint) -> tuple[TrialOutcome, list[Hypothesis]]:
+    """Score a checkpoint by the best path through its posteriors.
+
+    Args:
+        trial: The trial that asks.
+        key: Key of the checkpoint.
+        checkpoint: The network.
+    """
+    dev = load_set(trial.store, trial.spec.dev, checkpoint.features)
+    name, frames = posteriors(trial.store, key, checkpoint, dev.features)
+    hypotheses = [
+        Hypothesis(utterance, greedy_text(log_probs, checkpoint.alphabet))
+        for utterance, log_probs in zip(frames.ids, frames, strict=True)
+    ]
+    return score_outcome(dev, hypotheses, checkpoint, key, name, "greedy"), hypotheses
+
+
+def score_outcome(
+    dev: UtteranceSet, hypotheses: list[Hypothesis], checkpoint: Checkpoint, key: str, posteriors: str, decoder: str
+) -> TrialOutcome:
+    """The outcome of hypotheses for dev, all counts pooled."""
+    return TrialOutcome(
+        score=score_set(dev.references, (hypothesis.text for hypothesis in hypotheses)),
+        scorer=SCORER,
+        decoder=decoder,
+        units=checkpoint.alphabet.units,
+        weights=checkpoint.weights,
+        checkpoint=key,
+        posteriors=posteriors,
+    )
