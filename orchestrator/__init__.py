@@ -1,0 +1,1 @@
+"""The top layer: schedules trials, keeps their records, shows, promotes and compares."""

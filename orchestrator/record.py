@@ -1,0 +1,126 @@
+"""What is known of a trial, as a frozen value; everything that is shown or exported is made from these."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from search_spaces.space import Value
+from trainers.spec import TrialOutcome
+
+
+class TrialState(StrEnum):
+    """Where a trial stands."""
+
+    WAITING = "waiting"
+    """In the queue: enqueued, or interrupted and to be taken up again."""
+    RUNNING = "running"
+    COMPLETE = "complete"
+    PRUNED = "pruned"
+    """Stopped because it was losing."""
+    FAILED = "failed"
+
+    @property
+    def finished(self) -> bool:
+        """Whether it will not run any more."""
+        return self in (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAILED)
+
+
+@dataclass(frozen=True, slots=True)
+class TrialRecord:
+    """One trial.
+
+    Attributes:
+        campaign: Name of the campaign.
+        study: Name of the study.
+        strategy: Name of the study's strategy.
+        number: Number within the study, from 0.
+        state: Where it stands.
+        params: The point of the space, by dotted name.
+        settings: The sections of settings that its strategy uses, resolved; empty before it is claimed.
+        needs: What it takes from other studies: for each need the study and trial, as ``study#number``.
+        curve: Dev WER in percent after each epoch, by one-based epoch.
+        outcome: What came of it; None unless it is complete or pruned.
+        error: Why it failed; empty otherwise.
+        started: When it was claimed, local time.
+        finished: When it ended, local time.
+        key: Digest of all that decides its result; empty before it is claimed.
+        provenance: Commit, whether the tree was dirty, library versions, host, fingerprints.
+        run_id: Its run in MLflow; empty before it has one.
+        deaths: Attempts whose process died.
+        promoted: Whether it is its study's best.
+    """
+
+    campaign: str
+    study: str
+    strategy: str
+    number: int
+    state: TrialState
+    params: Mapping[str, Value] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    curve: Mapping[int, float] = field(default_factory=dict)
+    outcome: TrialOutcome | None = None
+    error: str = ""
+    started: datetime | None = None
+    finished: datetime | None = None
+    key: str = ""
+    provenance: Mapping[str, str] = field(default_factory=dict)
+    run_id: str = ""
+    deaths: int = 0
+    promoted: bool = False
+
+    @property
+    def name(self) -> str:
+        """``campaign/study#number``."""
+        return f"{self.campaign}/{self.study}#{self.number}"
+
+    @property
+    def dev_wer(self) -> float | None:
+        """Dev WER in percent of a complete trial; None for every other: a part of a run is not ranked."""
+        if self.state is not TrialState.COMPLETE or self.outcome is None or self.outcome.score is None:
+            return None
+        return self.outcome.score.wer
+
+    @property
+    def seed(self) -> int | None:
+        """Seed of the training; None for a trial that trains nothing."""
+        seed = self.settings.get("train", {}).get("seed")
+        return seed if isinstance(seed, int) else None
+
+
+@dataclass(frozen=True, slots=True)
+class StudyRecord:
+    """One study and its trials.
+
+    Attributes:
+        campaign: Name of the campaign.
+        name: Name of the study.
+        strategy: Name of its strategy.
+        trials: Every trial, by number.
+        promoted: Number of its best complete trial; None before one is promoted.
+        run_id: Its run in MLflow, the parent of its trials' runs; empty before it has one.
+    """
+
+    campaign: str
+    name: str
+    strategy: str
+    trials: tuple[TrialRecord, ...] = ()
+    promoted: int | None = None
+    run_id: str = ""
+
+    def count(self, *states: TrialState) -> int:
+        """How many trials are in one of the states."""
+        return sum(trial.state in states for trial in self.trials)
+
+    @property
+    def finished(self) -> int:
+        """How many trials have ended."""
+        return sum(trial.state.finished for trial in self.trials)
+
+    @property
+    def best(self) -> TrialRecord | None:
+        """The complete trial of the lowest dev WER, the earliest of several; None when none is complete."""
+        complete = [trial for trial in self.trials if trial.dev_wer is not None]
+        return min(complete, key=lambda trial: (trial.dev_wer, trial.number), default=None)
