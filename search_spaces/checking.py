@@ -41,20 +41,33 @@ class Checker:
 
     def validation(self, place: Place, error: ValidationError, model: type[Section]) -> None:
         """Note every mistake that a section's declaration found in the values at a place."""
+        wrong: dict[Place, list[Mapping[str, Any]]] = {}
         for detail in error.errors():
             location = tuple(detail["loc"])
             if detail["type"] == "extra_forbidden":
                 self.unknown((*place, *location), "key", fields_at(model, location[:-1]))
-            else:
+            elif detail["type"] == "missing":
                 self.add((*place, *location), plain_message(detail))
+            else:
+                wrong.setdefault(self._written((*place, *location)), []).append(detail)
+        for where, details in wrong.items():
+            self.add(where, plain_message(*details))
+
+    def _written(self, place: Place) -> Place:
+        """The place without the steps that the file does not have, such as the alternatives of a type."""
+        while place and place not in self.source.lines:
+            place = place[:-1]
+        return place
 
 
-def plain_message(detail: Mapping[str, Any]) -> str:
-    """A validator's message in plain words, with the value it objects to."""
-    message = str(detail["msg"]).removeprefix("Input ").removeprefix("Value error, ")
+def plain_message(detail: Mapping[str, Any], *others: Mapping[str, Any]) -> str:
+    """A validator's message in plain words, with the value it objects to; several where its type is one of several."""
     if detail["type"] == "missing":
         return "is missing"
-    return f"{message}; got {detail['input']!r}"
+    messages = [str(one["msg"]).removeprefix("Input ").removeprefix("Value error, ") for one in (detail, *others)]
+    first, *rest = dict.fromkeys(messages)
+    alternatives = [first, *(message.removeprefix("should be ") for message in rest)]
+    return f"{' or '.join(alternatives)}; got {detail['input']!r}"
 
 
 def fields_at(model: type[Section], location: tuple[Any, ...]) -> list[str]:

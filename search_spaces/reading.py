@@ -39,8 +39,9 @@ def read_campaign(path: Path, catalogue: Catalogue | None = None) -> Campaign:
     settings = _read_settings(check, root)
     studies = _read_studies(check, root, settings)
     baseline = root.get("baseline")
-    if baseline is not None and baseline not in studies:
-        check.add(("baseline",), unknown_name("study", str(baseline), studies))
+    written = root["studies"] if isinstance(root.get("studies"), dict) else {}
+    if baseline is not None and baseline not in written:
+        check.add(("baseline",), unknown_name("study", str(baseline), written))
     if check.mistakes or data is None:
         raise CampaignError(path, check.mistakes)
     return Campaign(name, path, data, settings, studies, baseline)
@@ -127,13 +128,11 @@ def _ordered(check: Checker, studies: dict[str, StudyDefinition]) -> dict[str, S
             return
         if name in above:
             circle = " -> ".join((*above[above.index(name) :], name))
-            check.add(("studies", name), f"needs itself: {circle}" if len(above) > 1 else "needs itself")
+            check.add(("studies", name), f"needs itself: {circle}")
             return
         for before in studies[name].studies_before(studies):
-            if before == name:
-                check.add(("studies", name, "needs"), "needs itself; name another study")
-                continue
-            visit(before, (*above, name))
+            if before != name:  # that mistake is noted where the study is read
+                visit(before, (*above, name))
         done.setdefault(name, studies[name])
 
     for name in studies:

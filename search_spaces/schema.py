@@ -33,6 +33,7 @@ class StrategySchema:
         summary: One line.
         sections: Sections of settings that this strategy adds to those of every trial.
         axes: Sections (or single settings) that a study of this strategy may search or fix.
+        uses: Sections that decide a trial's result; those of `axes` when left empty.
         needs: What it takes from other studies; all of them must be named.
         requires: Optional sections of the campaign that must be there.
         trains: Whether a trial trains a network, epoch by epoch.
@@ -43,6 +44,7 @@ class StrategySchema:
     name: str
     summary: str
     axes: tuple[str, ...]
+    uses: tuple[str, ...] = ()
     sections: Mapping[str, type[Section]] = field(default_factory=dict)
     needs: tuple[Need, ...] = ()
     requires: tuple[str, ...] = ()

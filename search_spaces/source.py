@@ -119,4 +119,7 @@ def _value(
         return result
     if isinstance(node, yaml.SequenceNode):
         return [_value(loader, child, (*place, i), lines, mistakes, depth + 1) for i, child in enumerate(node.value)]
-    return loader.construct_object(node)
+    try:
+        return loader.construct_object(node)
+    except (ValueError, KeyError) as error:  # a tag such as !!int before text that is none
+        raise yaml.MarkedYAMLError(problem=f"{node.value!r} is no {node.tag}", problem_mark=node.start_mark) from error

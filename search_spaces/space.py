@@ -31,8 +31,9 @@ class Float:
         return [round(self.low + i * self.step, 12) for i in range(count + 1)]
 
     def corners(self) -> list[Value]:
-        """Values that stand for the whole range when it is checked."""
-        return [self.low, self.high]
+        """Values that stand for the whole range when it is checked: both ends, and one within that is not whole."""
+        within = self.low + (self.step or (self.high - self.low) / math.sqrt(5))
+        return [self.low, self.high, *([within] if within < self.high else [])]
 
     def __str__(self) -> str:
         return f"{self.low:g} to {self.high:g}" + (" (log)" if self.log else "")

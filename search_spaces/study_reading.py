@@ -55,7 +55,9 @@ def read_study(
     schema = _schema(check, place, keys.strategy)
     siblings = list(siblings)
     needs = _needs(check, place, keys, schema, siblings)
-    if keys.inherit is not None and keys.inherit not in siblings:
+    if keys.inherit == name:
+        check.add((*place, "inherit"), "the study inherits from itself; name another study")
+    elif keys.inherit is not None and keys.inherit not in siblings:
         check.add((*place, "inherit"), unknown_name("study", keys.inherit, siblings))
     if keys.hypothesis is not None and not 0 <= keys.hypothesis[0] <= keys.hypothesis[1]:
         check.add((*place, "hypothesis"), f"needs [low, high] in percent; got {list(keys.hypothesis)}")
@@ -65,7 +67,7 @@ def read_study(
     space = _space(check, place, keys)
     if schema is not None:
         _check_values(check, place, keys, schema, space, settings)
-    space = _with_choice_of_needs(schema, needs, space)
+    space = _with_choice_of_needs(check, place, keys, schema, needs, space)
     _check_points(check, place, keys, space)
     return StudyDefinition(
         name=name,
@@ -91,7 +93,7 @@ def _schema(check: Checker, place: Place, strategy: str) -> StrategySchema | Non
         return None
     schema = check.catalogue[strategy]
     for section in schema.requires:
-        if section not in check.source.data:
+        if check.source.data.get(section) is None:
             check.add(
                 (*place, "strategy"), f"strategy {strategy!r} needs the section '{section}:' at the top of the file"
             )
@@ -152,11 +154,23 @@ def _space(check: Checker, place: Place, keys: _StudyKeys) -> Space:
     return Space(tuple(sorted(axes, key=lambda axis: bool(axis.when))))
 
 
-def _with_choice_of_needs(schema: StrategySchema | None, needs: Mapping[str, tuple[str, ...]], space: Space) -> Space:
+def _with_choice_of_needs(
+    check: Checker,
+    place: Place,
+    keys: _StudyKeys,
+    schema: StrategySchema | None,
+    needs: Mapping[str, tuple[str, ...]],
+    space: Space,
+) -> Space:
     """The space with one more axis for every need that has several studies to choose from."""
     axes = list(space.axes)
     for need in schema.needs if schema else ():
         names = needs.get(need.name, ())
+        for key, written in (("space", keys.space), ("fixed", keys.fixed)):
+            if need.axis and need.axis in written:
+                check.add(
+                    (*place, key, need.axis), f"is chosen among the studies under 'needs: {need.name}:'; drop it here"
+                )
         if need.axis and len(names) > 1:
             axes.insert(0, Axis(need.axis, Categorical(names)))
     return Space(tuple(axes))

@@ -135,7 +135,7 @@ def train(
 
     Raises:
         Pruned: The report asked to stop.
-        Diverged: Ten steps in a row had a loss or gradient that is no number.
+        Diverged: Ten steps in a row, or all of an epoch, had a loss or gradient that is no number.
     """
     optimizer = torch.optim.AdamW(network.parameters(), lr=settings.lr, weight_decay=settings.weight_decay)
     progress = _restore(folder, network, optimizer)
@@ -198,9 +198,9 @@ def _train_epoch(
         scalar = value.item()
         if not math.isfinite(norm) or not math.isfinite(scalar):
             bad += 1
-            if bad == 10:
+            if bad == min(10, len(plan)):
                 names = ", ".join(corpus.train.utterances[i].id for i in batch.indices[:3])
-                raise Diverged(f"the loss was no number ten steps in a row, last in epoch {epoch} at {names} ...")
+                raise Diverged(f"the loss was no number {bad} steps in a row, last in epoch {epoch} at {names} ...")
             continue
         bad = 0
         optimizer.step()

@@ -35,10 +35,10 @@ class TrialSpec:
         study: Name of the study.
         number: Number within the study.
         strategy: Name of the strategy.
-        settings: Tree of settings, resolved.
+        settings: The sections of settings that the strategy uses, resolved.
         train: Manifest of the training set.
         dev: Manifest of the set that selects.
-        data: Fingerprints of both, by name.
+        data: Fingerprints of every file that decides the result, by name.
         needs: What it takes from other studies.
     """
 
@@ -55,8 +55,17 @@ class TrialSpec:
     @property
     def key(self) -> str:
         """Digest of all that decides the result; where files lie and which study asks does not."""
-        needs = {name: [(source.name, source.key) for source in sources] for name, sources in self.needs.items()}
-        return digest([self.strategy, self.settings, dict(self.data), needs, code_digest()])
+        needs = {name: [source.key for source in sources] for name, sources in self.needs.items()}
+        return digest([self.strategy, without_paths(self.settings), dict(self.data), needs, code_digest()])
+
+
+def without_paths(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings without the places of files, which a fingerprint stands for: a folder may be moved."""
+    result = dict(settings)
+    model = result.get("language_model")
+    if isinstance(model, Mapping):
+        result["language_model"] = {name: value for name, value in model.items() if name != "text"}
+    return result
 
 
 @dataclass(frozen=True, slots=True)

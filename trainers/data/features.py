@@ -110,6 +110,8 @@ def read_features(utterance: Utterance, settings: FeatureSettings) -> NDArray[np
         samples, rate = soundfile.read(utterance.source, dtype="float32", always_2d=True)
     except (soundfile.LibsndfileError, OSError) as error:
         raise ValueError(f"cannot be read as audio: {error}") from error
+    if not np.isfinite(samples).all():
+        raise ValueError("holds NaN or infinity")
     frames = log_mel(samples.mean(axis=1), rate, settings.bands)
     if not len(frames):
         raise ValueError(f"is too short: {len(samples) / rate * 1000:.0f} ms; a frame takes 25 ms")

@@ -62,6 +62,7 @@ class BeamDecoder:
         # labels are taken as they are: the library's own builder reinterprets names such as '_' or '##X'
         labels = DecoderAlphabet(list(alphabet.labels), is_bpe=alphabet.units != "char")
         self._decoder = BeamSearchDecoderCTC(labels, model)
+        self._scored = model is not None
 
     def __enter__(self) -> "BeamDecoder":
         return self
@@ -93,7 +94,7 @@ class BeamDecoder:
             prune_history=True,
         )[0]
         text, acoustic, total = best[0], float(best[-2]), float(best[-1])
-        return Hypothesis(name, text, acoustic, total - acoustic)
+        return Hypothesis(name, text, acoustic, total - acoustic if self._scored else None)
 
     def decode_set(self, posteriors: Posteriors, settings: DecodingSettings) -> list[Hypothesis]:
         """The best hypothesis of every utterance of a set."""

@@ -50,9 +50,9 @@ def distillation_loss(student: Tensor, teacher: Tensor, weights: Tensor, tempera
     Returns:
         Scalar, in nats.
     """
-    log_s = torch.log_softmax(student / temperature, dim=-1)
-    log_t = torch.log_softmax(teacher.detach() / temperature, dim=-1)
+    # padding may hold anything: it is left out before the softmax, whose gradient would carry NaN on even times zero
+    left_out = (weights == 0)[..., None]
+    log_s = torch.log_softmax(student.masked_fill(left_out, 0.0) / temperature, dim=-1)
+    log_t = torch.log_softmax(teacher.detach().masked_fill(left_out, 0.0) / temperature, dim=-1)
     divergence = (log_t.exp() * (log_t - log_s)).sum(dim=-1)
-    # padding may hold anything: it is left out, not multiplied by zero, so that NaN there stays there
-    divergence = divergence.masked_fill(weights == 0, 0.0)
     return temperature**2 * (weights * divergence).sum() / tokens

@@ -30,6 +30,7 @@ class SelfDistillation(TrainingStrategy):
         name="self_distillation",
         summary="a fresh student of the same architecture learns from a teacher's posteriors too",
         axes=("train", "distillation", "model.dropout"),
+        uses=("units", "features", "model", "train", "distillation"),
         sections={"distillation": DistillationSettings},
         needs=(Need("teacher", "the study whose promoted checkpoint teaches, or a checkpoint's folder"),),
     )

@@ -1,0 +1,165 @@
+"""From a campaign to the specs of its trials: what each would run with, and what it would start from."""
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from orchestrator.sampling import Claim, Point
+from search_spaces.axes.settings import overlay
+from search_spaces.campaign import Campaign, StudyDefinition
+from search_spaces.schema import StrategySchema
+from search_spaces.space import Axis, Categorical, Space, Value
+from trainers.checkpoint import load_checkpoint
+from trainers.data.manifest import fingerprint, read_manifest
+from trainers.pipeline import resolve_settings
+from trainers.spec import Ingredient, TrialSpec, without_paths
+from trainers.store import digest_files
+from trainers.strategies import find_strategy
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a study starts from: fixed when its first trial is claimed, so that all its trials are comparable.
+
+    Attributes:
+        needs: For every need, the checkpoints that serve it.
+        inherited: Parameters taken over from another study's promoted trial.
+    """
+
+    needs: Mapping[str, tuple[Ingredient, ...]] = field(default_factory=dict)
+    inherited: Mapping[str, Value] = field(default_factory=dict)
+
+    def plain(self) -> dict[str, Any]:
+        """As plain values; where checkpoints lie is left out."""
+        needs = {
+            name: [{"name": source.name, "number": source.number, "key": source.key} for source in sources]
+            for name, sources in self.needs.items()
+        }
+        return {"needs": needs, "inherited": dict(self.inherited)}
+
+
+def schema_of(study: StudyDefinition) -> StrategySchema:
+    """What the study's strategy declares of itself."""
+    return find_strategy(study.strategy).schema
+
+
+def data_fingerprints(campaign: Campaign) -> dict[str, str]:
+    """Fingerprints of the files that results depend on, by name.
+
+    Raises:
+        DataError: A manifest cannot be read.
+    """
+    found = {
+        "train": fingerprint(read_manifest(campaign.data.train)),
+        "dev": fingerprint(read_manifest(campaign.data.dev)),
+    }
+    model = campaign.settings.get("language_model")
+    if model:
+        found["language_model"] = digest_files([Path(model["text"])])
+    return found
+
+
+def _used_data(schema: StrategySchema, data: Mapping[str, str]) -> dict[str, str]:
+    return {name: key for name, key in data.items() if name != "language_model" or "language_model" in _used(schema)}
+
+
+def _used(schema: StrategySchema) -> tuple[str, ...]:
+    return schema.uses or tuple(dict.fromkeys(axis.split(".")[0] for axis in schema.axes))
+
+
+def _resolve(campaign: Campaign, study: StudyDefinition, values: Mapping[str, Value], start: Start) -> dict[str, Any]:
+    """The sections that a trial's strategy uses, with every default filled in."""
+    schema = schema_of(study)
+    base = overlay(overlay(campaign.settings, schema.fixed), start.inherited)
+    settings = resolve_settings(overlay(overlay(base, study.fixed), values))
+    sections = {name: getattr(settings, name) for name in _used(schema)}
+    return {
+        name: value.model_dump(mode="json") if isinstance(value, BaseModel) else value
+        for name, value in sections.items()
+    }
+
+
+def definition_of(campaign: Campaign, study: StudyDefinition, data: Mapping[str, str]) -> dict[str, Any]:
+    """All that the results of a study's trials depend on, beside the point: equal only if trials are comparable."""
+    schema = schema_of(study)
+    return {
+        "strategy": study.strategy,
+        "space": study.space.describe(),
+        "settings": without_paths(_resolve(campaign, study, {}, Start())),
+        "needs": {name: list(sources) for name, sources in study.needs.items()},
+        "inherit": study.inherit,
+        "data": _used_data(schema, data),
+    }
+
+
+def first_points(study: StudyDefinition) -> list[Point]:
+    """What a study tries before it searches: its strategy's references, the enqueued points, or the whole grid."""
+    schema = schema_of(study)
+    choices = [axis for axis in study.space if axis.name in {need.axis for need in schema.needs}]
+    points: list[Point] = []
+    for overrides in schema.first:
+        for values in product(*(axis.range.grid() or [] for axis in choices)):
+            chosen = {axis.name: value for axis, value in zip(choices, values, strict=True)}
+            points.append(Point({**_neutral(study.space), **chosen}, {**overrides, **chosen}))
+    points += [Point(point, {}) for point in study.enqueue]
+    if study.sampler.kind == "grid":
+        points += [Point(point, {}) for point in _grid(study)]
+    return points
+
+
+def _neutral(space: Space) -> dict[str, Value]:
+    """The point nearest to no effect: what a reference outside the space is shown to the sampler as."""
+
+    def nearest(axis: Axis) -> Value:
+        if isinstance(axis.range, Categorical):
+            return axis.range.choices[0]
+        return min(max(axis.range.low, 0), axis.range.high)
+
+    return {axis.name: nearest(axis) for axis in space}
+
+
+def _grid(study: StudyDefinition) -> list[dict[str, Value]]:
+    """Every point of the grid that is not enqueued already, in an order that a part of it covers evenly."""
+    values = product(*(axis.range.grid() or [] for axis in study.space))
+    points = [dict(zip(study.space.names, point, strict=True)) for point in values]
+    random.Random(study.seed).shuffle(points)
+    return [point for point in points if point not in [dict(known) for known in study.enqueue]]
+
+
+def outside_ingredient(path: str) -> Ingredient:
+    """A checkpoint that a campaign names by its folder.
+
+    Raises:
+        CheckpointError: The folder holds none.
+    """
+    checkpoint = load_checkpoint(Path(path))
+    return Ingredient(path, checkpoint.folder.resolve(), checkpoint.digest)
+
+
+def make_spec(
+    campaign: Campaign, study: StudyDefinition, claim: Claim, start: Start, data: Mapping[str, str]
+) -> TrialSpec:
+    """The spec of a claimed trial."""
+    schema = schema_of(study)
+    values = {**claim.params, **claim.overrides}
+    needs = dict(start.needs)
+    for need in schema.needs:
+        chosen = values.get(need.axis) if need.axis else None
+        if chosen is not None:
+            needs[need.name] = tuple(source for source in needs[need.name] if source.name == chosen)
+    return TrialSpec(
+        campaign=campaign.name,
+        study=study.name,
+        number=claim.number,
+        strategy=study.strategy,
+        settings=_resolve(campaign, study, values, start),
+        train=campaign.data.train,
+        dev=campaign.data.dev,
+        data=_used_data(schema, data),
+        needs=needs,
+    )

@@ -1,0 +1,375 @@
+"""Named studies in Optuna: the queue, the choice of points, pruning, and the records. The only importer of optuna.
+
+Optuna's storage is the truth about a campaign: what MLflow shows and what a leaderboard says is made from it. A
+trial is claimed under a lock, so that no two workers get the same one, and carries the name of its owner: a trial
+whose owner is dead goes back to the queue with its number and its parameters.
+"""
+
+import json
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import optuna
+from filelock import FileLock
+from optuna.trial import FrozenTrial
+from sqlalchemy.exc import SQLAlchemyError
+
+from orchestrator.home import Home
+from orchestrator.owner import Owner
+from orchestrator.record import StudyRecord, TrialRecord, TrialState
+from orchestrator.sqlite import tune_connections
+from search_spaces.campaign import PrunerSettings, SamplerSettings
+from search_spaces.errors import StoreError, StudyMismatchError
+from search_spaces.space import Axis, Float, Int, Space, Value
+from trainers.pipeline import outcome_of
+from trainers.spec import EpochReport, TrialOutcome
+
+MAX_DEATHS = 3
+_PLATEAU = 0.98  # share of blank frames above which a run has not begun to recognise anything
+
+_STATES = {
+    optuna.trial.TrialState.WAITING: TrialState.WAITING,
+    optuna.trial.TrialState.RUNNING: TrialState.RUNNING,
+    optuna.trial.TrialState.COMPLETE: TrialState.COMPLETE,
+    optuna.trial.TrialState.PRUNED: TrialState.PRUNED,
+    optuna.trial.TrialState.FAIL: TrialState.FAILED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A point to try before any search.
+
+    Attributes:
+        params: Values of axes; those left out are sampled.
+        overrides: Settings laid over the result, outside the space: a reference such as greedy decoding.
+    """
+
+    params: Mapping[str, Value]
+    overrides: Mapping[str, Value]
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A trial that is ours to run.
+
+    Attributes:
+        number: Its number within the study.
+        params: Its point, by dotted name.
+        overrides: Settings laid over the point.
+        run_id: Its run in MLflow if it has been started before.
+    """
+
+    number: int
+    params: Mapping[str, Value]
+    overrides: Mapping[str, Value]
+    run_id: str
+
+
+class Sampling:
+    """All studies of a home.
+
+    Args:
+        home: Where the database is.
+
+    Raises:
+        StoreError: The database cannot be opened.
+    """
+
+    def __init__(self, home: Home) -> None:
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+        tune_connections()
+        self._home = home
+        try:
+            # a fresh SQLite file does not survive several processes that make its tables at once
+            with FileLock(home.lock("optuna")):
+                self._storage = optuna.storages.get_storage(optuna.storages.RDBStorage(home.storage_url))
+        except (SQLAlchemyError, RuntimeError, OSError) as error:
+            raise StoreError(f"cannot open the trials' database of {home.root}: {_plain(error)}") from error
+
+    def names(self, campaign: str) -> list[str]:
+        """Names of the stored studies of a campaign, in the order in which they were made."""
+        prefix = f"{campaign}/"
+        summaries = optuna.get_all_study_names(self._storage)
+        return [name.removeprefix(prefix) for name in summaries if name.startswith(prefix)]
+
+    def records(self, campaign: str) -> list[StudyRecord]:
+        """Every stored study of a campaign with all its trials."""
+        return [self._load(campaign, name).record() for name in self.names(campaign)]
+
+    def _load(self, campaign: str, name: str) -> "SampledStudy":
+        study = optuna.load_study(study_name=f"{campaign}/{name}", storage=self._storage)
+        return SampledStudy(study, self._storage, FileLock(self._home.lock("claim")), campaign, name)
+
+    def open(
+        self,
+        campaign: str,
+        name: str,
+        strategy: str,
+        definition: Mapping[str, Any],
+        space: Space,
+        points: Sequence[Point],
+    ) -> "SampledStudy":
+        """Open a study, made now if it is new.
+
+        Args:
+            campaign: Name of the campaign.
+            name: Name of the study.
+            strategy: Name of its strategy.
+            definition: All that its trials' results depend on, as plain values.
+            space: The axes.
+            points: What to try first; put in the queue when the study is made.
+
+        Raises:
+            StudyMismatchError: It was made from another definition.
+        """
+        with FileLock(self._home.lock("claim")):
+            full = f"{campaign}/{name}"
+            if full not in optuna.get_all_study_names(self._storage):
+                study = optuna.create_study(study_name=full, storage=self._storage, direction="minimize")
+                for point in points:
+                    study.enqueue_trial(dict(point.params), user_attrs={"overrides": dict(point.overrides)})
+                study.set_user_attr("strategy", strategy)
+                study.set_user_attr("definition", dict(definition))
+        opened = self._load(campaign, name)
+        opened.space = space
+        opened.refuse_other(definition)
+        return opened
+
+
+class SampledStudy:
+    """One named study."""
+
+    def __init__(
+        self, study: optuna.Study, storage: optuna.storages.BaseStorage, lock: FileLock, campaign: str, name: str
+    ) -> None:
+        self._study = study
+        self._storage = storage
+        self._lock = lock
+        self.campaign = campaign
+        self.name = name
+        self.space = Space()
+
+    def refuse_other(self, definition: Mapping[str, Any]) -> None:
+        """Compare the stored definition with another.
+
+        Raises:
+            StudyMismatchError: They differ; the message says where.
+        """
+        stored = self.attribute("definition") or {}
+        wanted = json.loads(json.dumps(definition))
+        if stored != wanted:
+            changes = "\n".join(f"  {line}" for line in _differences(stored, wanted))
+            raise StudyMismatchError(
+                f"study {self.campaign}/{self.name} was made from another definition, so new trials could not be "
+                f"compared with its old ones:\n{changes}\n"
+                "give the study another name in the campaign file, or set ORCHESTRATOR_HOME to a new folder"
+            )
+
+    def attribute(self, key: str) -> Any:
+        """What is noted of the study under a key; None if nothing is."""
+        return self._study.user_attrs.get(key)
+
+    def note(self, key: str, value: Any) -> None:
+        """Note something of the study; plain values."""
+        self._study.set_user_attr(key, value)
+
+    def note_trial(self, number: int, key: str, value: Any) -> None:
+        """Note something of a trial; plain values."""
+        self._storage.set_trial_user_attr(self._trial(number)._trial_id, key, value)
+
+    def claim(self, owner: Owner, budget: int, sampler: SamplerSettings, seed: int) -> Claim | None:
+        """Take the next trial: one that waits, or a new one while the budget lasts.
+
+        Args:
+            owner: Who will run it.
+            budget: Trials the study may have in all.
+            sampler: How a new point is chosen.
+            seed: Seed of the choice; together with the trial's number it decides the point.
+
+        Returns:
+            The claim, or None when nothing is left to take.
+        """
+        with self._lock:
+            trials = self._study.get_trials(deepcopy=False)
+            waiting = any(trial.state is optuna.trial.TrialState.WAITING for trial in trials)
+            if len(trials) >= budget and not waiting:
+                return None
+            self._study.sampler = _sampler(sampler, self.space, (seed * 1_000_003 + len(trials)) % 2**31)
+            trial = self._study.ask()
+            for axis in self.space:
+                if all(trial.params.get(name) == value for name, value in axis.when.items()):
+                    _suggest(trial, axis)
+            trial.set_user_attr("owner", asdict(owner))
+        overrides = trial.user_attrs.get("overrides", {})
+        return Claim(trial.number, trial.params, overrides, trial.user_attrs.get("run_id", ""))
+
+    def beat(self, number: int, owner: Owner) -> None:
+        """Renew the lease of a running trial."""
+        if self._trial(number).state is optuna.trial.TrialState.RUNNING:
+            self.note_trial(number, "owner", asdict(owner))
+
+    def report(self, number: int, report: EpochReport, pruner: PrunerSettings) -> bool:
+        """Note an epoch of a running trial and decide whether it goes on.
+
+        A trial is judged only once it has left the plateau on which CTC models say nothing but blank: before that its
+        WER is 100 whatever it will come to.
+
+        Returns:
+            False when the trial is losing.
+        """
+        trial = self._trial(number)
+        self._storage.set_trial_intermediate_value(trial._trial_id, report.epoch, report.dev_wer)
+        left = trial.user_attrs.get("left_plateau", False)
+        if not left and report.blank_share < _PLATEAU:
+            left = True
+            self.note_trial(number, "left_plateau", True)
+        if not left or report.epoch >= report.epochs:
+            return True
+        return not _pruner(pruner, report.epochs).prune(self._study, self._trial(number))
+
+    def complete(self, number: int, outcome: TrialOutcome) -> None:
+        """Close a trial that ran to its end or was stopped because it was losing."""
+        self.note_trial(number, "outcome", asdict(outcome))
+        if outcome.pruned or outcome.score is None:
+            self._study.tell(number, state=optuna.trial.TrialState.PRUNED, skip_if_finished=True)
+        else:
+            self._study.tell(number, outcome.score.wer, skip_if_finished=True)
+
+    def fail(self, number: int, error: str) -> None:
+        """Close a trial that cannot be run."""
+        self.note_trial(number, "error", error)
+        self._study.tell(number, state=optuna.trial.TrialState.FAIL, skip_if_finished=True)
+
+    def release(self, number: int, *, died: bool = False) -> bool:
+        """Put a running trial back into the queue, with its number and its point.
+
+        Args:
+            number: Which trial.
+            died: Whether its process died; a trial that dies too often fails instead.
+
+        Returns:
+            Whether it waits again.
+        """
+        trial = self._trial(number)
+        deaths = trial.user_attrs.get("deaths", 0) + died
+        if died:
+            self.note_trial(number, "deaths", deaths)
+        if deaths >= MAX_DEATHS:
+            self.fail(number, f"its process died {deaths} times; its log says what it printed last")
+            return False
+        self._storage.set_trial_state_values(trial._trial_id, optuna.trial.TrialState.WAITING)
+        return True
+
+    def reap(self, now: float) -> list[int]:
+        """Put trials whose owner is dead back into the queue.
+
+        Args:
+            now: Seconds since the epoch.
+
+        Returns:
+            Their numbers.
+        """
+        with self._lock:
+            states = (optuna.trial.TrialState.RUNNING,)
+            running = self._study.get_trials(deepcopy=False, states=states)
+            owned = [(trial, trial.user_attrs.get("owner")) for trial in running]
+            dead = [trial.number for trial, owner in owned if owner is None or not Owner(**owner).alive(now)]
+            for number in dead:
+                self.release(number)
+        return dead
+
+    def record(self) -> StudyRecord:
+        """The study and its trials as frozen values."""
+        attributes = self._study.user_attrs
+        strategy, promoted = attributes.get("strategy", ""), attributes.get("promoted")
+        trials = self._study.get_trials(deepcopy=False)
+        records = tuple(_record(trial, self.campaign, self.name, strategy, promoted) for trial in trials)
+        return StudyRecord(self.campaign, self.name, strategy, records, promoted, attributes.get("run_id", ""))
+
+    def trial(self, number: int) -> TrialRecord:
+        """One trial as a frozen value."""
+        attributes = self._study.user_attrs
+        strategy, promoted = attributes.get("strategy", ""), attributes.get("promoted")
+        return _record(self._trial(number), self.campaign, self.name, strategy, promoted)
+
+    def _trial(self, number: int) -> FrozenTrial:
+        return self._study.get_trials(deepcopy=False)[number]
+
+
+def _suggest(trial: optuna.Trial, axis: Axis) -> None:
+    match axis.range:
+        case Float(low, high, log, step):
+            trial.suggest_float(axis.name, low, high, log=log, step=step)
+        case Int(low, high, log, step):
+            trial.suggest_int(axis.name, low, high, log=log, step=step)
+        case categorical:
+            trial.suggest_categorical(axis.name, categorical.choices)
+
+
+def _sampler(settings: SamplerSettings, space: Space, seed: int) -> optuna.samplers.BaseSampler:
+    """A sampler of its own for every claim: its choice depends on the finished trials and the seed alone."""
+    samplers = optuna.samplers
+    match settings.kind:
+        case "tpe":
+            return samplers.TPESampler(
+                seed=seed, n_startup_trials=settings.startup, multivariate=True, group=space.conditional
+            )
+        case "gp":
+            return samplers.GPSampler(seed=seed, n_startup_trials=settings.startup)
+        case "cmaes":
+            return samplers.CmaEsSampler(seed=seed, n_startup_trials=settings.startup, warn_independent_sampling=False)
+        case "random" | "grid":  # a grid waits in the queue, all of it
+            return samplers.RandomSampler(seed=seed)
+
+
+def _pruner(settings: PrunerSettings, epochs: int) -> optuna.pruners.BasePruner:
+    match settings.kind:
+        case "median":
+            return optuna.pruners.MedianPruner(settings.startup, settings.warmup)
+        case "hyperband":
+            return optuna.pruners.HyperbandPruner(1, epochs, settings.reduction)
+        case "none":
+            return optuna.pruners.NopPruner()
+
+
+def _record(trial: FrozenTrial, campaign: str, study: str, strategy: str, promoted: int | None) -> TrialRecord:
+    attributes = trial.user_attrs
+    state = _STATES[trial.state]
+    queued = trial.system_attrs.get("fixed_params", {})
+    started = attributes.get("started", {})
+    outcome = attributes.get("outcome")
+    return TrialRecord(
+        campaign=campaign,
+        study=study,
+        strategy=strategy,
+        number=trial.number,
+        state=state,
+        params={**queued, **trial.params, **attributes.get("overrides", {})},
+        settings=started.get("settings", {}),
+        needs={name: tuple(sources) for name, sources in started.get("needs", {}).items()},
+        curve=dict(trial.intermediate_values),
+        outcome=outcome_of(outcome) if outcome is not None and state.finished else None,
+        error=attributes.get("error", ""),
+        started=trial.datetime_start,
+        finished=trial.datetime_complete,
+        key=started.get("key", ""),
+        provenance=started.get("provenance", {}),
+        run_id=attributes.get("run_id", ""),
+        deaths=attributes.get("deaths", 0),
+        promoted=trial.number == promoted,
+    )
+
+
+def _differences(old: Any, new: Any, place: str = "") -> list[str]:
+    if isinstance(old, dict) and isinstance(new, dict):
+        keys = dict.fromkeys([*old, *new])
+        return [line for key in keys for line in _differences(old.get(key), new.get(key), f"{place}.{key}".lstrip("."))]
+    return [] if old == new else [f"{place}: was {json.dumps(old)}, is now {json.dumps(new)}"]
+
+
+def _plain(error: Exception) -> str:
+    return str(getattr(error, "orig", None) or error).split("\n")[0]
