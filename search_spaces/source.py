@@ -122,4 +122,6 @@ def _value(
     try:
         return loader.construct_object(node)
     except (ValueError, KeyError) as error:  # a tag such as !!int before text that is none
-        raise yaml.MarkedYAMLError(problem=f"{node.value!r} is no {node.tag}", problem_mark=node.start_mark) from error
+        raise yaml.MarkedYAMLError(
+            problem=f"{node.value!r} is no {node.tag.rpartition(':')[2]}", problem_mark=node.start_mark
+        ) from error

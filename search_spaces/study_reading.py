@@ -168,9 +168,7 @@ def _with_choice_of_needs(
         names = needs.get(need.name, ())
         for key, written in (("space", keys.space), ("fixed", keys.fixed)):
             if need.axis and need.axis in written:
-                check.add(
-                    (*place, key, need.axis), f"is chosen among the studies under 'needs: {need.name}:'; drop it here"
-                )
+                check.add((*place, key, need.axis), f"follows from the studies under 'needs: {need.name}:'; drop it")
         if need.axis and len(names) > 1:
             axes.insert(0, Axis(need.axis, Categorical(names)))
     return Space(tuple(axes))
