@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from yaml.reader import ReaderError
 
 from search_spaces.errors import CampaignError, Mistake
 
@@ -78,7 +79,13 @@ def read_source(path: Path) -> Source:
         raise CampaignError(path, [Mistake(0, "", f"cannot be read: {error}")]) from error
     lines: dict[Place, int] = {}
     mistakes: list[Mistake] = []
-    loader = _Loader(text)
+    try:
+        loader = _Loader(text)
+    except ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise CampaignError(
+            path, [Mistake(line, "", f"is not text: it holds the character {error.character:#04x}")]
+        ) from error
     try:
         node = loader.get_single_node()
         data = _value(loader, node, (), lines, mistakes) if node is not None else None
@@ -90,10 +97,22 @@ def read_source(path: Path) -> Source:
     except yaml.YAMLError as error:
         raise CampaignError(path, [Mistake(0, "", f"is not YAML: {error}")]) from error
     finally:
-        loader.dispose()
+        loader.dispose()  # type: ignore[no-untyped-call]
     if mistakes:
         raise CampaignError(path, mistakes)
     return Source(path, data, lines)
+
+
+def read_scalar(text: str) -> Any:
+    """A value as it would be written in a file: a number, true, null, text, a list in brackets ...
+
+    Raises:
+        ValueError: The text is not YAML.
+    """
+    try:
+        return yaml.load(text, _Loader)
+    except yaml.YAMLError as error:
+        raise ValueError(f"{text!r} is not a value: {getattr(error, 'problem', error)}") from error
 
 
 def _value(
