@@ -1,0 +1,96 @@
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+os.environ["OMP_NUM_THREADS"] = "1"
+
+import numpy as np
+import pytest
+import torch
+
+from search_spaces.axes.decoding import LanguageModelSettings
+from trainers.decoding.language_model import build_language_model
+from trainers.store import Store
+
+# more threads than one slow each other down on a busy machine, and sums differ in their last digit
+torch.set_num_threads(1)
+
+WORDS = ("GO", "STOP", "YES", "NO")
+DIMENSIONS = 6
+
+
+def manifest(path, entries):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(entry) + "\n" for entry in entries), encoding="utf-8")
+    return path
+
+
+def feature_set(path, sentences, seed=0, speakers=("anna", "ben")):
+    """A manifest of stored features: 8 noisy frames a word, each word a direction of its own, 4 of noise between."""
+    rng = np.random.default_rng(seed)
+    entries = []
+    for number, text in enumerate(sentences):
+        shape = np.zeros((4, DIMENSIONS))
+        parts = [shape]
+        for word in text.split():
+            parts += [np.tile(3 * np.eye(DIMENSIONS)[WORDS.index(word)], (8, 1)), shape]
+        frames = np.concatenate(parts) + 0.3 * rng.standard_normal((sum(map(len, parts)), DIMENSIONS))
+        name = f"features/{path.stem}_{number}.npy"
+        (path.parent / "features").mkdir(parents=True, exist_ok=True)
+        np.save(path.parent / name, frames.astype(np.float32))
+        entries.append({"feature_filepath": name, "text": text, "speaker": speakers[number % len(speakers)]})
+    return manifest(path, entries)
+
+
+@dataclass(frozen=True)
+class TinyData:
+    """Two manifests of stored features that a small network learns in seconds."""
+
+    folder: Path
+    train: Path
+    dev: Path
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tiny")
+    rng = np.random.default_rng(7)
+    train = [" ".join(rng.choice(WORDS, rng.integers(1, 4))) for _ in range(12)]
+    dev = ["YES", "STOP NO", "GO YES", "NO NO STOP"]
+    return TinyData(
+        folder, feature_set(folder / "train.jsonl", train, seed=1), feature_set(folder / "dev.jsonl", dev, seed=2)
+    )
+
+
+@pytest.fixture(scope="session")
+def root():
+    """The repository."""
+    return Path(__file__).parent.parent
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "store")
+
+
+@pytest.fixture
+def write_manifest():
+    return manifest
+
+
+@pytest.fixture
+def write_features():
+    return feature_set
+
+
+@pytest.fixture(scope="session")
+def an4_text(root):
+    return root / "data/an4/lm/train_text.txt"
+
+
+@pytest.fixture(scope="session")
+def an4_model(tmp_path_factory, an4_text):
+    """Word 3-grams of AN4's training transcripts."""
+    store = Store(tmp_path_factory.mktemp("models"))
+    return build_language_model(store, LanguageModelSettings(text=an4_text, order=3))
