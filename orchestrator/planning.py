@@ -9,16 +9,18 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from orchestrator.record import StudyRecord
 from orchestrator.sampling import Claim, Point
-from search_spaces.axes.settings import overlay
+from search_spaces.axes.settings import Settings, overlay
 from search_spaces.campaign import Campaign, StudyDefinition
+from search_spaces.errors import UserError
 from search_spaces.schema import StrategySchema
 from search_spaces.space import Axis, Categorical, Space, Value
 from trainers.checkpoint import load_checkpoint
 from trainers.data.manifest import fingerprint, read_manifest
 from trainers.pipeline import resolve_settings
 from trainers.spec import Ingredient, TrialSpec, without_paths
-from trainers.store import digest_files
+from trainers.store import Store, digest_files
 from trainers.strategies import find_strategy
 
 
@@ -72,12 +74,17 @@ def _used(schema: StrategySchema) -> tuple[str, ...]:
     return schema.uses or tuple(dict.fromkeys(axis.split(".")[0] for axis in schema.axes))
 
 
+def base_settings(campaign: Campaign, study: StudyDefinition, inherited: Mapping[str, Value] | None = None) -> Settings:
+    """The settings that a trial's own parameters are laid over."""
+    base = overlay(overlay(campaign.settings, schema_of(study).fixed), inherited or {})
+    return resolve_settings(overlay(base, study.fixed))
+
+
 def _resolve(campaign: Campaign, study: StudyDefinition, values: Mapping[str, Value], start: Start) -> dict[str, Any]:
     """The sections that a trial's strategy uses, with every default filled in."""
-    schema = schema_of(study)
-    base = overlay(overlay(campaign.settings, schema.fixed), start.inherited)
-    settings = resolve_settings(overlay(overlay(base, study.fixed), values))
-    sections = {name: getattr(settings, name) for name in _used(schema)}
+    base = base_settings(campaign, study, start.inherited).model_dump()
+    settings = resolve_settings(overlay(base, values))
+    sections = {name: getattr(settings, name) for name in _used(schema_of(study))}
     return {
         name: value.model_dump(mode="json") if isinstance(value, BaseModel) else value
         for name, value in sections.items()
@@ -139,6 +146,44 @@ def outside_ingredient(path: str) -> Ingredient:
     """
     checkpoint = load_checkpoint(Path(path))
     return Ingredient(path, checkpoint.folder.resolve(), checkpoint.digest)
+
+
+def resolve_start(study: StudyDefinition, before: Mapping[str, StudyRecord], store: Store) -> Start:
+    """What a study starts from, now that the studies it needs have ended.
+
+    Args:
+        study: The study.
+        before: The records of the studies it needs.
+        store: Where checkpoints are.
+
+    Raises:
+        UserError: One of them has no complete trial.
+    """
+
+    def ingredient(source: str) -> Ingredient:
+        if source not in before:
+            return outside_ingredient(source)
+        best = before[source].best
+        if best is None or best.outcome is None:
+            raise UserError(f"study {study.name} needs {source}, which has no complete trial")
+        key = best.outcome.checkpoint
+        return Ingredient(source, store.path("checkpoints", key), key, best.number)
+
+    needs = {name: tuple(ingredient(source) for source in sources) for name, sources in study.needs.items()}
+    origin = before[study.inherit].best if study.inherit else None
+    return Start(needs, origin.params if origin else {})
+
+
+def pinned_start(plain: Mapping[str, Any], store: Store) -> Start:
+    """A start as `Start.plain` wrote it."""
+
+    def ingredient(entry: Mapping[str, Any]) -> Ingredient:
+        if entry["number"] is None:
+            return outside_ingredient(entry["name"])
+        return Ingredient(entry["name"], store.path("checkpoints", entry["key"]), entry["key"], entry["number"])
+
+    needs = {name: tuple(ingredient(entry) for entry in entries) for name, entries in plain["needs"].items()}
+    return Start(needs, plain["inherited"])
 
 
 def make_spec(

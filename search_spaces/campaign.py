@@ -8,7 +8,6 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from search_spaces.axes.section import Section
-from search_spaces.axes.settings import overlay
 from search_spaces.space import Space, Value
 
 CAMPAIGN_NAME = r"^[A-Za-z][A-Za-z0-9_-]*$"
@@ -120,10 +119,6 @@ class Campaign:
     settings: Mapping[str, Any]
     studies: Mapping[str, StudyDefinition]
     baseline: str | None = None
-
-    def base_settings(self, study: StudyDefinition, inherited: Mapping[str, Value]) -> dict[str, Any]:
-        """The tree of settings that a trial's own parameters are laid over."""
-        return overlay(overlay(self.settings, inherited), study.fixed)
 
     def with_needs(self, study: str) -> tuple[str, ...]:
         """A study and all that it needs, directly or not, in the order in which they can run."""

@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from search_spaces.axes.settings import Settings
+from search_spaces.axes.settings import Settings, overlay
 from search_spaces.campaign import CAMPAIGN_NAME, Campaign, DataFiles, StudyDefinition
 from search_spaces.checking import Checker, fields_at, find_file, plain_message, unknown_name
 from search_spaces.errors import CampaignError, Mistake
@@ -18,18 +19,21 @@ from search_spaces.study_reading import read_study
 _KEYS = ("campaign", "data", "baseline", "studies")
 
 
-def read_campaign(path: Path, catalogue: Catalogue | None = None) -> Campaign:
+def read_campaign(path: Path, catalogue: Catalogue | None = None, changes: Mapping[str, Any] | None = None) -> Campaign:
     """Read and check a campaign file.
 
     Args:
         path: The YAML file.
         catalogue: The strategies there are. Without it the names of strategies and settings are taken as they are
             written: enough to list studies, not enough to run them.
+        changes: Values by dotted name that take the place of those in the file.
 
     Raises:
         CampaignError: With every mistake in the file, each with its line.
     """
     source = read_source(path)
+    if changes and isinstance(source.data, dict):
+        source = replace(source, data=overlay(source.data, changes))
     check = Checker(source, catalogue)
     if not isinstance(source.data, dict):
         raise CampaignError(path, [Mistake(1, "", f"a campaign is a mapping with the keys {', '.join(_KEYS)}")])
@@ -138,3 +142,8 @@ def _ordered(check: Checker, studies: dict[str, StudyDefinition]) -> dict[str, S
     for name in studies:
         visit(name, ())
     return done
+
+
+def unknown_study(campaign: Campaign, study: str) -> str:
+    """Say that a campaign has no such study, and which it has."""
+    return f"campaign {campaign.name}: {unknown_name('study', study, campaign.studies)}"

@@ -97,7 +97,7 @@ def read_source(path: Path) -> Source:
     except yaml.YAMLError as error:
         raise CampaignError(path, [Mistake(0, "", f"is not YAML: {error}")]) from error
     finally:
-        loader.dispose()  # type: ignore[no-untyped-call]
+        loader.dispose()
     if mistakes:
         raise CampaignError(path, mistakes)
     return Source(path, data, lines)

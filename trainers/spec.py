@@ -106,6 +106,7 @@ class TrialOutcome:
         weights: Trained weights of the network.
         checkpoint: Key of the checkpoint it made or used.
         posteriors: Key of the dev posteriors.
+        language_model: Key of the language model that decoded; empty without one.
         epochs: One report an epoch; empty for a trial that trains nothing.
         best_epoch: The epoch of the checkpoint; None for a trial that trains nothing.
         seconds: Wall time, of all attempts.
@@ -121,6 +122,7 @@ class TrialOutcome:
     weights: int = 0
     checkpoint: str = ""
     posteriors: str = ""
+    language_model: str = ""
     epochs: tuple[EpochReport, ...] = ()
     best_epoch: int | None = None
     seconds: float = 0.0

@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 import traceback
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
@@ -49,12 +50,15 @@ class LocalEngine:
 
     def events(self, timeout: float) -> list[Event]:
         """What the jobs said, or that they are gone."""
-        channels = {channel: name for name, (_, channel, _) in self._jobs.items()}
+        if not self._jobs:
+            time.sleep(timeout)
+        ready = wait([channel for _, channel, _ in self._jobs.values()], timeout)
         found: list[Event] = []
-        for channel in wait(list(channels), timeout):
-            name = channels[channel]  # type: ignore[index]
+        for name, (_, channel, _) in list(self._jobs.items()):
+            if channel not in ready:
+                continue
             try:
-                message = channel.recv()  # type: ignore[union-attr]
+                message = channel.recv()
             except (EOFError, OSError):
                 found.append(Died(name, self._reason(name)))
                 continue

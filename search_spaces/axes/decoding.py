@@ -36,7 +36,9 @@ class LanguageModelSettings(Section):
     Attributes:
         text: One sentence a line. Never from dev or test.
         order: Longest n-gram, in words.
+        discount_fallback: Take fixed discounts where the text is too small or too regular to estimate them.
     """
 
     text: Path
     order: int = Field(4, ge=2, le=6)
+    discount_fallback: bool = False

@@ -36,6 +36,18 @@ class LanguageModelFiles:
         return tuple((self.folder / WORDS).read_text(encoding="utf-8").split("\n")[:-1])
 
 
+def language_model_key(settings: LanguageModelSettings) -> str:
+    """Key of the language model of a text: its content and the order.
+
+    Raises:
+        LanguageModelError: The text cannot be read.
+    """
+    try:
+        return digest([_FORMAT, digest_files([settings.text]), settings.order, settings.discount_fallback])
+    except OSError as error:
+        raise LanguageModelError(f"{settings.text} cannot be read: {error.strerror}") from error
+
+
 def build_language_model(store: Store, settings: LanguageModelSettings) -> LanguageModelFiles:
     """The language model of a text, estimated once.
 
@@ -49,12 +61,10 @@ def build_language_model(store: Store, settings: LanguageModelSettings) -> Langu
         except UnicodeDecodeError as error:
             raise LanguageModelError(f"{settings.text} is not UTF-8: {error}") from error
         # a text ends with a newline: what split() leaves behind it is no sentence
-        model = estimate(lines[:-1] if lines[-1] == "" else lines, settings.order)
+        sentences = lines[:-1] if lines[-1] == "" else lines
+        model = estimate(sentences, settings.order, discount_fallback=settings.discount_fallback)
         model.write(folder / ARPA)
         (folder / WORDS).write_text("".join(f"{word}\n" for word in model.words), encoding="utf-8")
 
-    try:
-        key = digest([_FORMAT, digest_files([settings.text]), settings.order])
-    except OSError as error:
-        raise LanguageModelError(f"{settings.text} cannot be read: {error.strerror}") from error
+    key = language_model_key(settings)
     return LanguageModelFiles(store.entry("language_models", key, make), key)

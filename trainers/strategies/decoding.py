@@ -57,5 +57,6 @@ class Decoding(Strategy):
                 hypotheses = decoder.decode_set(frames, settings)
             label = f"beam {settings.beam_width}, {model.order if model else 0}-gram"
             outcome = score_outcome(dev, hypotheses, checkpoint, source.key, name, label)
+            outcome = replace(outcome, language_model=files.key if files else "")
         seconds, cpu = time.perf_counter() - began, time.process_time() - cpu_began
         return replace(outcome, seconds=seconds, cpu_seconds=cpu), hypotheses

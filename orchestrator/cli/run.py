@@ -1,0 +1,85 @@
+"""``orchestrator run``: run or resume a campaign, or one of its studies and what that needs."""
+
+import os
+import re
+import signal
+import sys
+from typing import Any
+
+import click
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def _duration(context: click.Context, param: click.Parameter, value: str | None) -> float | None:
+    if value is None:
+        return None
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", value)
+    if not match or float(match[1]) == 0:
+        raise click.BadParameter(f"{value!r} is not a duration; write 90s, 30m, 2h or 1d")
+    return float(match[1]) * _UNITS[match[2]]
+
+
+def _settings(context: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, Any]:
+    from search_spaces.source import read_scalar
+
+    changes = {}
+    for value in values:
+        key, mark, text = value.partition("=")
+        if not mark or not key:
+            raise click.BadParameter(f"{value!r} is not KEY=VALUE, such as train.epochs=20")
+        try:
+            changes[key] = read_scalar(text)
+        except ValueError as error:
+            raise click.BadParameter(str(error)) from error
+    return changes
+
+
+@click.command()
+@click.argument("targets", nargs=-1, required=True, metavar="CAMPAIGN[/STUDY]...")
+@click.option("--workers", type=click.IntRange(1, 512), help="Trials at once.  [default: the number of cores]")
+@click.option("--trials", type=click.IntRange(1), help="Trials a study may have in all, instead of the file's.")
+@click.option("--timeout", callback=_duration, metavar="TIME", help="Start no trial after this time: 90s, 30m, 2h.")
+@click.option(
+    "--set", "changes", callback=_settings, multiple=True, metavar="KEY=VALUE", help="A setting instead of the file's."
+)
+def command(
+    targets: tuple[str, ...],
+    workers: int | None,
+    trials: int | None,
+    timeout: float | None,
+    changes: dict[str, Any],
+) -> int:
+    """Run or resume a campaign.
+
+    CAMPAIGN/STUDY runs one study and what it needs. What was finished is not run again; what was interrupted goes on.
+    """
+    from orchestrator.display import Lines, Screen
+    from orchestrator.engines.local import LocalEngine
+    from orchestrator.home import Home
+    from orchestrator.promotion import best_of
+    from orchestrator.runner import Runner
+    from orchestrator.tables import summary
+    from search_spaces.errors import UserError
+    from search_spaces.finding import find_campaign
+    from search_spaces.reading import read_campaign, unknown_study
+    from trainers.strategies import catalogue
+
+    found = [find_campaign(target) for target in targets]
+    if len({path for path, _ in found}) > 1:
+        raise UserError("name one campaign at a time; several of its studies may be named")
+    campaign = read_campaign(found[0][0], catalogue(), changes)
+    wanted: set[str] = set()
+    for _, study in found:
+        if study is not None and study not in campaign.studies:
+            raise UserError(unknown_study(campaign, study))
+        wanted |= set(campaign.with_needs(study) if study else campaign.studies)
+    names = [name for name in campaign.studies if name in wanted]
+    home = Home.here()
+    engine = LocalEngine(workers or len(os.sched_getaffinity(0)))
+    with (Screen if sys.stdout.isatty() else Lines)(campaign.name) as observer:
+        runner = Runner(campaign, names, home, engine, observer, budget=trials, timeout=timeout)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: runner.interrupt())
+        records = runner.run()
+    return summary(campaign, home, records, best_of(records))

@@ -1,0 +1,145 @@
+"""What a run would do, without doing it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from orchestrator.estimate import seconds_a_trial, training_cost
+from orchestrator.home import Home
+from orchestrator.planning import base_settings, first_points, schema_of
+from orchestrator.record import StudyRecord, TrialState
+from search_spaces.axes.settings import Settings
+from search_spaces.campaign import Campaign
+from trainers.artifacts import Utterance
+from trainers.data.features import FRAME_SECONDS, features_key
+from trainers.data.labels import Alphabet
+from trainers.data.manifest import read_manifest
+from trainers.data.sets import load_set
+from trainers.decoding.language_model import language_model_key
+from trainers.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class StudyPlan:
+    """What a run would do for one study.
+
+    Attributes:
+        study: Its name.
+        strategy: Its strategy.
+        finished: Trials that are there already.
+        resumed: Trials that were interrupted and would go on.
+        fresh: Trials that would start.
+        seconds: Expected wall time of all of them on one worker; None when it cannot be told.
+        why: What decides it.
+    """
+
+    study: str
+    strategy: str
+    finished: int
+    resumed: int
+    fresh: int
+    seconds: float | None
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run would do.
+
+    Attributes:
+        studies: The studies in their order.
+        cached: Shared things that are there already.
+        made: Shared things that would be made first.
+        seconds: Expected wall time with all workers, of what can be told.
+        megabytes: Expected space on disk.
+        unknown: Whether some study's time cannot be told.
+    """
+
+    studies: tuple[StudyPlan, ...]
+    cached: tuple[str, ...]
+    made: tuple[str, ...]
+    seconds: float
+    megabytes: float
+    unknown: bool
+
+
+def dry_run(campaign: Campaign, names: Sequence[str], stored: Sequence[StudyRecord], workers: int) -> Plan:
+    """Plan a run.
+
+    Args:
+        campaign: The campaign.
+        names: The studies, each after those it needs.
+        stored: What is stored of the campaign.
+        workers: Trials at once.
+
+    Raises:
+        DataError: A manifest cannot be used.
+    """
+    store = Store(Home.here().store)
+    train, dev = read_manifest(campaign.data.train), read_manifest(campaign.data.dev)
+    records = {record.name: record for record in stored}
+    shared: dict[str, bool] = {}
+    studies, megabytes = [], 0.0
+    for name in names:
+        definition = campaign.studies[name]
+        schema = schema_of(definition)
+        settings = base_settings(campaign, definition)
+        record = records.get(name, StudyRecord(campaign.name, name, definition.strategy))
+        waiting = record.count(TrialState.WAITING, TrialState.RUNNING)
+        resumed = sum(bool(trial.key) for trial in record.trials if not trial.state.finished)
+        budget = max(definition.trials, len(first_points(definition)))
+        fresh = max(budget - len(record.trials), 0) + waiting - resumed
+        took = seconds_a_trial(record)
+        why = f"median of {record.count(TrialState.COMPLETE)} finished trials"
+        if schema.trains:
+            for split, utterances in (("train", train), ("dev", dev)):
+                key = features_key(utterances, settings.features)
+                shared[f"features of {split}, {len(utterances)} utterances"] = store.has("features", key)
+            if took is None and fresh:
+                cost = training_cost(settings, *_size(campaign, store, train, settings))
+                took, why = cost.seconds, "three steps of its network, timed now"
+                megabytes += fresh * cost.megabytes
+        elif settings.language_model is not None:
+            key = language_model_key(settings.language_model)
+            shared[f"{settings.language_model.order}-gram language model"] = store.has("language_models", key)
+        if not fresh + resumed:
+            why = "done"
+        elif took is None:
+            why = "cannot be told before its first trial"
+        elif resumed:
+            why += "; interrupted trials go on from their last epoch"
+        seconds = 0.0 if not fresh + resumed else None if took is None else took * (fresh + resumed)
+        studies.append(StudyPlan(name, definition.strategy, record.finished, resumed, fresh, seconds, why))
+    return Plan(
+        studies=tuple(studies),
+        cached=tuple(name for name, there in shared.items() if there),
+        made=tuple(name for name, there in shared.items() if not there),
+        seconds=_makespan(studies, workers),
+        megabytes=megabytes,
+        unknown=any(study.seconds is None for study in studies),
+    )
+
+
+def _size(
+    campaign: Campaign, store: Store, train: tuple[Utterance, ...], settings: Settings
+) -> tuple[object, int, int]:
+    """Frames of every utterance, dimensions of a frame, and labels: measured if the features are there."""
+    labels = len(Alphabet.of(settings.units, (utterance.text for utterance in train)))
+    durations = [utterance.duration for utterance in train]
+    known = all(duration is not None for duration in durations) and settings.features.kind == "logmel"
+    if known and not store.has("features", features_key(train, settings.features)):
+        lengths = np.array([max(round((duration or 0) / FRAME_SECONDS), 1) for duration in durations])
+        return lengths, settings.features.bands * settings.features.stack, labels
+    features = load_set(store, campaign.data.train, settings.features).features
+    return np.diff(features.offsets), features.dimensions, labels
+
+
+def _makespan(studies: Sequence[StudyPlan], workers: int) -> float:
+    """Time of all studies one after another, each on as many workers as it has trials."""
+    total = 0.0
+    for study in studies:
+        count = study.fresh + study.resumed
+        if study.seconds and count:
+            total += study.seconds / count * -(-count // workers)
+    return total

@@ -1,0 +1,35 @@
+"""Who watches a run. The runner says what happens; an observer shows it."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from orchestrator.record import StudyRecord, TrialRecord
+from trainers.spec import EpochReport
+
+
+class Observer(Protocol):
+    """Told everything that a person may want to see."""
+
+    def preparing(self, what: str, done: int, total: int) -> None:
+        """A step before the first trial, and how far it is."""
+
+    def note(self, text: str) -> None:
+        """Something to read."""
+
+    def warn(self, text: str) -> None:
+        """Something to read and think about."""
+
+    def studies(self, studies: Sequence[StudyRecord], budgets: dict[str, int]) -> None:
+        """Where every study of the run stands now, with the trials it may have."""
+
+    def started(self, trial: TrialRecord) -> None:
+        """A trial began."""
+
+    def epoch(self, trial: TrialRecord, report: EpochReport) -> None:
+        """A trial finished an epoch."""
+
+    def ended(self, trial: TrialRecord) -> None:
+        """A trial ended, or went back to the queue."""
+
+    def promoted(self, trial: TrialRecord, where: str) -> None:
+        """A trial was promoted: ``study`` or ``champion``."""

@@ -1,0 +1,128 @@
+"""The best system of a campaign, exported and named.
+
+``champions/<campaign>`` is a link to a numbered folder beside it, so that it is replaced at one instant; the model
+registry's alias ``champion`` follows it. The link is the truth: a run that was killed between the two moves the
+alias when it next comes by.
+"""
+
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from orchestrator.home import Home
+from orchestrator.record import StudyRecord, TrialRecord
+from orchestrator.tracking import Tracker
+from search_spaces.axes.decoding import DecodingSettings
+from search_spaces.errors import UserError
+from trainers.decoding.language_model import LanguageModelFiles
+from trainers.recogniser import Recogniser, export_system
+from trainers.store import Store
+
+
+def best_of(studies: Sequence[StudyRecord]) -> TrialRecord | None:
+    """The promoted trial of the lowest dev WER; of equals the one with fewer weights, then of the earlier study."""
+    promoted = [trial for study in studies for trial in study.trials if trial.promoted and trial.dev_wer is not None]
+
+    def rank(trial: TrialRecord) -> tuple[float, int]:
+        return trial.dev_wer or 0.0, trial.outcome.weights if trial.outcome else 0
+
+    return min(promoted, key=rank, default=None)
+
+
+class Champions:
+    """The exported systems of a home.
+
+    Args:
+        home: Where they lie.
+        tracker: Whose registry follows.
+    """
+
+    def __init__(self, home: Home, tracker: Tracker) -> None:
+        self._home = home
+        self._tracker = tracker
+        self._store = Store(home.store)
+
+    def current(self, campaign: str) -> Path | None:
+        """Folder of a campaign's champion; None before there is one."""
+        link = self._home.champions / campaign
+        return link.resolve() if link.is_symlink() and link.exists() else None
+
+    def versions(self, campaign: str) -> list[Path]:
+        """Folders of every system that was champion, the oldest first."""
+        folder = self._versions(campaign)
+        return sorted(path for path in folder.iterdir() if path.name.isdigit()) if folder.is_dir() else []
+
+    def promote(self, record: TrialRecord) -> Path:
+        """Make a complete trial's system the champion: folder, link, registry, alias.
+
+        Promoting what is champion already changes nothing but mends an alias that does not follow.
+
+        Raises:
+            UserError: The trial is not complete.
+        """
+        if record.dev_wer is None or record.outcome is None:
+            raise UserError(f"{record.name} is {record.state}; only a complete trial can be promoted")
+        current = self.current(record.campaign)
+        if current is None or Recogniser.load(current).provenance["key"] != record.key:
+            current = self._export(record)
+            self._point(record.campaign, current)
+        self._follow(record.campaign, current)
+        return current
+
+    def undo(self, campaign: str) -> Path:
+        """Go back to the champion before the present one.
+
+        Raises:
+            UserError: There is none.
+        """
+        current = self.current(campaign)
+        earlier = [path for path in self.versions(campaign) if current is not None and path.name < current.name]
+        if not earlier:
+            raise UserError(f"campaign {campaign} has no earlier champion to go back to")
+        self._point(campaign, earlier[-1])
+        self._follow(campaign, earlier[-1])
+        return earlier[-1]
+
+    def _versions(self, campaign: str) -> Path:
+        return self._home.champions / ".versions" / campaign
+
+    def _export(self, record: TrialRecord) -> Path:
+        outcome = record.outcome
+        assert outcome is not None  # promote() has seen to it
+        decoding = DecodingSettings.model_validate(record.settings.get("decoding", {}))
+        key = outcome.language_model
+        files = LanguageModelFiles(self._store.path("language_models", key), key) if key else None
+        folder = self._versions(record.campaign)
+        number = max((int(path.name) for path in self.versions(record.campaign)), default=0) + 1
+        beside = folder / f".{number:04d}.unfinished"
+        shutil.rmtree(beside, ignore_errors=True)
+        beside.mkdir(parents=True)
+        provenance = {
+            "campaign": record.campaign,
+            "study": record.study,
+            "strategy": record.strategy,
+            "trial": record.number,
+            "key": record.key,
+            "run_id": record.run_id,
+            "dev_wer": record.dev_wer,
+            "params": dict(record.params),
+            **{f"from_{name}": value for name, value in record.provenance.items()},
+        }
+        export_system(beside, self._store.path("checkpoints", outcome.checkpoint), decoding, files, provenance)
+        place = folder / f"{number:04d}"
+        beside.rename(place)
+        return place
+
+    def _point(self, campaign: str, folder: Path) -> None:
+        """Move the link at one instant; it is relative, so that the home can be moved."""
+        link = self._home.champions / campaign
+        beside = self._home.champions / f".{campaign}.{os.getpid()}"
+        beside.unlink(missing_ok=True)
+        beside.symlink_to(os.path.relpath(folder, self._home.champions))
+        beside.replace(link)
+
+    def _follow(self, campaign: str, folder: Path) -> None:
+        """Let the registry's alias name the version that the link names."""
+        provenance = Recogniser.load(folder).provenance
+        self._tracker.follow_champion(campaign, folder, provenance["run_id"], provenance["key"])

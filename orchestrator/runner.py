@@ -1,0 +1,328 @@
+"""The loop of a run: claim, run, collect, tell, record, promote.
+
+One process decides and writes; the trials themselves run in an engine. A free slot takes the next trial of any study
+whose needs are met, so that no worker waits for a batch to end. Whatever happens to this process, the databases hold
+what was finished, and the next run takes up what was running.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from orchestrator.engines.engine import Died, Engine, Event, Failed, Finished, Job, Reported
+from orchestrator.home import Home
+from orchestrator.observer import Observer
+from orchestrator.owner import LEASE_SECONDS, Owner
+from orchestrator.planning import Start, definition_of, first_points, make_spec, pinned_start, resolve_start
+from orchestrator.preparation import prepare
+from orchestrator.promotion import Champions, best_of
+from orchestrator.provenance import provenance
+from orchestrator.record import StudyRecord, TrialRecord, TrialState
+from orchestrator.sampling import Claim, SampledStudy, Sampling
+from orchestrator.tracking import Tracker, TrialFolders
+from search_spaces.campaign import Campaign, StudyDefinition
+from trainers.store import Store
+
+
+@dataclass
+class _Study:
+    """A study while its campaign runs."""
+
+    definition: StudyDefinition
+    sampled: SampledStudy
+    budget: int
+    start: Start | None = None
+    run_id: str = ""
+    exhausted: bool = False
+    closed: bool = False
+    running: set[int] = field(default_factory=set)
+
+
+class Runner:
+    """Runs studies of a campaign to their budgets.
+
+    Args:
+        campaign: The campaign.
+        names: The studies to run, each after those it needs.
+        home: Where results go.
+        engine: Where trials run.
+        observer: Who is told.
+        budget: Trials a study may have in all; None takes each study's own.
+        timeout: Seconds after which no further trial is started; None never.
+    """
+
+    def __init__(
+        self,
+        campaign: Campaign,
+        names: Sequence[str],
+        home: Home,
+        engine: Engine,
+        observer: Observer,
+        *,
+        budget: int | None = None,
+        timeout: float | None = None,
+    ) -> None:
+        self._campaign = campaign
+        self._names = names
+        self._home = home
+        self._engine = engine
+        self._observer = observer
+        self._budget = budget
+        self._deadline = None if timeout is None else time.monotonic() + timeout
+        self._store = Store(home.store)
+        self._jobs: dict[str, tuple[_Study, Claim]] = {}
+        self._beat = 0.0
+        self._shown = 0.0
+        self._interrupted = False
+
+    def interrupt(self) -> None:
+        """Ask the run to stop; safe in a signal handler. `run` then raises KeyboardInterrupt within a second or two.
+
+        A flag and not an exception: an exception could fall between a trial's claim and the note of it.
+        """
+        self._interrupted = True
+
+    def run(self) -> list[StudyRecord]:
+        """Prepare, run every study as far as its budget goes, promote.
+
+        Returns:
+            The studies as they stand at the end.
+
+        Raises:
+            UserError: Something does not fit; nothing has been started.
+            KeyboardInterrupt: The run was interrupted; nothing is left running.
+        """
+        prepared = prepare(self._campaign, self._names, self._store, self._preparing)
+        for warning in prepared.warnings:
+            self._observer.warn(warning)
+        self._data = prepared.data
+        self._provenance = provenance(prepared.data)
+        self._sampling = Sampling(self._home)
+        studies = {name: self._open(name) for name in self._names}
+        self._tracker = Tracker(self._home)
+        self._champions = Champions(self._home, self._tracker)
+        self._studies = studies
+        self._reap()
+        self._sync()
+        try:
+            self._loop()
+        finally:
+            self._stop()
+            self._sync()
+        records = self._records()
+        self._crown(records)
+        return records
+
+    def _preparing(self, what: str, done: int, total: int) -> None:
+        self._heed_interrupt()
+        self._observer.preparing(what, done, total)
+
+    def _heed_interrupt(self) -> None:
+        if self._interrupted:
+            self._observer.note("stopping; what is running goes back into the queue")
+            raise KeyboardInterrupt
+
+    def _open(self, name: str) -> _Study:
+        definition = self._campaign.studies[name]
+        points = first_points(definition)
+        sampled = self._sampling.open(
+            self._campaign.name,
+            name,
+            definition.strategy,
+            definition_of(self._campaign, definition, self._data),
+            definition.space,
+            points,
+        )
+        return _Study(definition, sampled, self._budget or max(definition.trials, len(points)))
+
+    def _loop(self) -> None:
+        while True:
+            self._heed_interrupt()
+            self._show()
+            self._fill()
+            if self._close_finished():
+                continue
+            if not self._jobs and all(study.closed or not self._startable(study) for study in self._studies.values()):
+                return
+            for event in self._engine.events(timeout=1.0):
+                self._handle(event)
+            self._keep_alive()
+
+    def _records(self) -> list[StudyRecord]:
+        return [study.sampled.record() for study in self._studies.values()]
+
+    def _show(self) -> None:
+        if time.monotonic() - self._shown < 0.5:
+            return
+        self._shown = time.monotonic()
+        budgets = {name: study.budget for name, study in self._studies.items()}
+        self._observer.studies(self._records(), budgets)
+
+    # claiming
+
+    def _fill(self) -> None:
+        """Give every free slot a trial."""
+        for study in self._studies.values():
+            while len(self._jobs) < self._engine.slots and self._startable(study) and not study.exhausted:
+                claim = study.sampled.claim(Owner.me(), study.budget, study.definition.sampler, study.definition.seed)
+                if claim is None:
+                    study.exhausted = True
+                else:
+                    self._begin(study, claim)
+
+    def _startable(self, study: _Study) -> bool:
+        """Whether a study may start a trial now; its start is settled when it may for the first time."""
+        if self._deadline is not None and time.monotonic() >= self._deadline:
+            return False
+        before = list(study.definition.studies_before(self._campaign.studies))
+        if not all(self._studies[name].closed for name in before):
+            return False
+        if study.start is None:
+            pinned = study.sampled.attribute("start")
+            if pinned is None:
+                records = {name: self._studies[name].sampled.record() for name in before}
+                if any(record.best is None for record in records.values()):
+                    return False
+                study.start = resolve_start(study.definition, records, self._store)
+                study.sampled.note("start", study.start.plain())
+            else:
+                study.start = pinned_start(pinned, self._store)
+        return True
+
+    def _begin(self, study: _Study, claim: Claim) -> None:
+        assert study.start is not None  # _startable() has settled it
+        spec = make_spec(self._campaign, study.definition, claim, study.start, self._data)
+        started = {
+            "settings": spec.settings,
+            "key": spec.key,
+            "needs": {
+                need: [source.name if source.number is None else f"{source.name}#{source.number}" for source in sources]
+                for need, sources in spec.needs.items()
+            },
+            "provenance": self._provenance,
+        }
+        study.sampled.note_trial(claim.number, "started", started)
+        if not study.run_id:
+            study.run_id = self._tracker.study_run(study.sampled.record(), study.sampled.attribute("definition") or {})
+            study.sampled.note("run_id", study.run_id)
+        run_id = self._tracker.start(study.sampled.trial(claim.number), study.run_id)
+        if run_id != claim.run_id:
+            study.sampled.note_trial(claim.number, "run_id", run_id)
+        job = Job(spec, self._home.store, self._log(study.definition.name, claim.number))
+        self._jobs[job.name] = study, claim
+        study.running.add(claim.number)
+        self._engine.start(job)
+        self._observer.started(study.sampled.trial(claim.number))
+
+    def _log(self, study: str, number: int) -> Path:
+        return self._home.logs / self._campaign.name / study / f"{number}.log"
+
+    # events
+
+    def _handle(self, event: Event) -> None:
+        study, claim = self._jobs[event.job]
+        number = claim.number
+        if isinstance(event, Reported):
+            go_on = study.sampled.report(number, event.report, study.definition.pruner)
+            self._engine.answer(event.job, go_on)
+            record = study.sampled.trial(number)
+            self._tracker.epoch(record.run_id, event.report)
+            self._observer.epoch(record, event.report)
+            return
+        del self._jobs[event.job]
+        study.running.discard(number)
+        match event:
+            case Finished(_, outcome):
+                study.sampled.complete(number, outcome)
+            case Failed(_, error):
+                study.sampled.fail(number, error)
+            case Died(_, reason):
+                self._observer.warn(f"{study.definition.name}#{number}: its process was {reason}; it is taken up again")
+                if study.sampled.release(number, died=True):
+                    study.exhausted = False
+        self._ended(study, number)
+
+    def _ended(self, study: _Study, number: int) -> None:
+        record = study.sampled.trial(number)
+        if record.state.finished:
+            self._tracker.finish(record, study.run_id, self._folders(record))
+        else:
+            self._tracker.release(record)
+        self._observer.ended(record)
+
+    def _folders(self, record: TrialRecord) -> TrialFolders:
+        """Where what a trial left lies."""
+        outcome = record.outcome
+        trained = outcome is not None and outcome.checkpoint == record.key
+        return TrialFolders(
+            checkpoint=self._store.path("checkpoints", outcome.checkpoint) if outcome and trained else None,
+            outcome=self._store.path("outcomes", record.key) if self._store.has("outcomes", record.key) else None,
+            log=self._log(record.study, record.number),
+        )
+
+    # the ends of studies and of the run
+
+    def _close_finished(self) -> bool:
+        """Promote the best trial of every study that has come to its end; whether there was one."""
+        found = False
+        for study in self._studies.values():
+            if study.closed or not study.exhausted:
+                continue
+            record = study.sampled.record()
+            if record.count(TrialState.RUNNING, TrialState.WAITING):
+                study.exhausted = not record.count(TrialState.WAITING)
+                continue
+            study.closed = found = True
+            best = record.best
+            if best is None:
+                self._observer.warn(f"study {study.definition.name} has no complete trial")
+            elif best.number != record.promoted:
+                study.sampled.note("promoted", best.number)
+                self._observer.promoted(study.sampled.trial(best.number), "study")
+            self._tracker.study_done(study.sampled.record(), True)
+        return found
+
+    def _crown(self, records: Sequence[StudyRecord]) -> None:
+        """Make the best promoted trial of the whole campaign its champion, once every study has ended."""
+        if not all(study.closed for study in self._studies.values()):
+            return
+        best = best_of(self._sampling.records(self._campaign.name))
+        if best is not None:
+            self._champions.promote(best)
+            self._observer.promoted(best, "champion")
+
+    def _keep_alive(self) -> None:
+        """Renew the leases of our trials, and take over those of the dead, a few times a lease."""
+        now = time.monotonic()
+        if now - self._beat < LEASE_SECONDS / 4:
+            return
+        self._beat = now
+        for study, claim in self._jobs.values():
+            study.sampled.beat(claim.number, Owner.me())
+        self._reap()
+
+    def _reap(self) -> None:
+        for study in self._studies.values():
+            for number in study.sampled.reap(time.time()):
+                study.exhausted = False
+                self._observer.note(f"{study.definition.name}#{number} was left by a process that died; taken up again")
+
+    def _stop(self) -> None:
+        """End what still runs and put it back into the queue."""
+        self._engine.stop()
+        for study, claim in self._jobs.values():
+            study.sampled.release(claim.number)
+            self._ended(study, claim.number)
+        self._jobs.clear()
+        for study in self._studies.values():
+            if not study.closed and study.run_id:
+                self._tracker.study_done(study.sampled.record(), False)
+
+    def _sync(self) -> None:
+        """Let MLflow say what the records say."""
+        made = self._tracker.sync(self._records(), self._folders)
+        for study in self._studies.values():
+            for trial in study.sampled.record().trials:
+                if trial.name in made:
+                    study.sampled.note_trial(trial.number, "run_id", made[trial.name])

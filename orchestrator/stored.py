@@ -1,0 +1,24 @@
+"""Reading what is stored, without making a store where there is none."""
+
+import os
+from pathlib import Path
+
+from orchestrator.home import Home
+from orchestrator.record import StudyRecord
+from search_spaces.campaign import Campaign
+
+
+def stored_studies(campaign: str) -> list[StudyRecord]:
+    """The stored studies of a campaign with all their trials; none where nothing has been run."""
+    root = Path(os.environ.get("ORCHESTRATOR_HOME") or "mlruns")
+    if "ORCHESTRATOR_STORAGE" not in os.environ and not (root / "optuna.db").is_file():
+        return []
+    from orchestrator.sampling import Sampling
+
+    return Sampling(Home.here()).records(campaign)
+
+
+def in_order(campaign: Campaign, studies: list[StudyRecord]) -> list[StudyRecord]:
+    """The stored studies that the campaign file still names, in its order."""
+    found = {study.name: study for study in studies}
+    return [found[name] for name in campaign.studies if name in found]

@@ -1,0 +1,136 @@
+"""Tables for a terminal of 80 columns, and how numbers are written in them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from orchestrator.dry_run import Plan
+from orchestrator.estimate import StudyProgress
+from orchestrator.home import Home
+from orchestrator.leaderboard import leaderboard
+from orchestrator.record import StudyRecord, TrialRecord
+from search_spaces.campaign import Campaign
+
+
+def duration(seconds: float) -> str:
+    """A duration in two units at most: ``45 s``, ``3 min 20 s``, ``2 h 05 min``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def percent(wer: float | None) -> str:
+    """A WER for reading."""
+    return "" if wer is None else f"{wer:.1f} %"
+
+
+def plain_table(columns: Mapping[str, str], rows: Sequence[Sequence[str]]) -> Table:
+    """A table without lines.
+
+    Args:
+        columns: Headings, each with ``left`` or ``right``.
+        rows: Cells.
+    """
+    table = Table(box=None, padding=(0, 1), header_style="bold")
+    for name, justify in columns.items():
+        table.add_column(name, justify="right" if justify == "right" else "left")
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def board(studies: Sequence[StudyRecord], champion: TrialRecord | None) -> Table:
+    """The leaderboard."""
+    columns = {
+        "study": "left",
+        "dev WER": "right",
+        "errors": "right",
+        "decoder": "left",
+        "trials": "right",
+        "time": "right",
+        "": "left",
+    }
+    return plain_table(columns, [_cells(row) for row in leaderboard(studies, champion).to_dict("records")])
+
+
+def _cells(row: Mapping[Any, Any]) -> list[str]:
+    trials = f"{row['completed']}+{row['pruned']}+{row['failed']}"
+    if row["dev_wer"] != row["dev_wer"]:  # NaN: pandas' word for nothing
+        return [row["study"], "none", "", "", trials, duration(row["training_seconds"]), ""]
+    errors = sum(int(row[name]) for name in ("substitutions", "deletions", "insertions"))
+    return [
+        row["study"],
+        f"{row['dev_wer']:.1f} %",
+        f"{errors}/{int(row['reference_words'])}",
+        row["decoder"],
+        trials,
+        duration(row["training_seconds"]),
+        "champion" if row["promoted"] == "champion" else "",
+    ]
+
+
+def summary(campaign: Campaign, home: Home, records: Sequence[StudyRecord], champion: TrialRecord | None) -> int:
+    """Show where the studies stand at the end of a run, and what to type next.
+
+    Returns:
+        The exit status: 1 if a study has no complete trial.
+    """
+    console = Console(highlight=False)
+    console.print()
+    console.print(board(records, champion))
+    console.print("[dim]trials: complete + stopped early + failed; the best of several flatters itself on dev[/]")
+    empty = [study.name for study in records if study.best is None]
+    if empty:
+        console.print(f"[yellow]without a result: {', '.join(empty)}; logs are under {home.logs}[/]")
+    console.print(f"\nNext: orchestrator leaderboard {campaign.name} --csv leaderboard.csv")
+    console.print("      orchestrator ui")
+    return 1 if empty else 0
+
+
+def progress_table(studies: Sequence[StudyProgress]) -> Table:
+    """How far every study is."""
+    columns = {
+        "study": "left",
+        "done": "right",
+        "complete": "right",
+        "pruned": "right",
+        "failed": "right",
+        "running": "right",
+        "waiting": "right",
+        "best": "right",
+        "left": "right",
+    }
+    rows = [
+        [
+            study.study,
+            f"{study.complete + study.pruned + study.failed}/{study.budget}",
+            *(str(count or "") for count in (study.complete, study.pruned, study.failed)),
+            *(str(count or "") for count in (study.running, study.waiting)),
+            percent(study.best_dev_wer),
+            "?" if study.seconds_left is None else duration(study.seconds_left) if study.seconds_left else "",
+        ]
+        for study in studies
+    ]
+    return plain_table(columns, rows)
+
+
+def plan_table(plan: Plan) -> Table:
+    """What a run would do for every study."""
+    columns = {"study": "left", "there": "right", "resume": "right", "run": "right", "time": "right", "why": "left"}
+    rows = [
+        [
+            study.study,
+            str(study.finished or ""),
+            str(study.resumed or ""),
+            str(study.fresh or ""),
+            "?" if study.seconds is None else duration(study.seconds) if study.seconds else "",
+            study.why,
+        ]
+        for study in plan.studies
+    ]
+    return plain_table(columns, rows)
