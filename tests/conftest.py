@@ -74,12 +74,12 @@ def store(tmp_path):
     return Store(tmp_path / "store")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def write_manifest():
     return manifest
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def write_features():
     return feature_set
 
