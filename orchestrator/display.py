@@ -66,7 +66,7 @@ class Lines:
         """Say it."""
         self._say(f"warning: {text}")
 
-    def studies(self, studies: Sequence[StudyRecord], budgets: dict[str, int]) -> None:
+    def studies(self, studies: Sequence[StudyRecord]) -> None:
         """The lines of the trials say it."""
 
     def started(self, trial: TrialRecord) -> None:
@@ -101,7 +101,6 @@ class Screen(Lines):
         self._began = time.monotonic()
         self._step: tuple[str, int, int] | None = None
         self._studies: Sequence[StudyRecord] = ()
-        self._budgets: dict[str, int] = {}
         self._running: dict[str, tuple[TrialRecord, EpochReport | None, float]] = {}
 
     def __enter__(self) -> "Screen":
@@ -126,9 +125,9 @@ class Screen(Lines):
         """Print it above the table."""
         self._console.print(Text(f"warning: {text}", style="yellow"))
 
-    def studies(self, studies: Sequence[StudyRecord], budgets: dict[str, int]) -> None:
+    def studies(self, studies: Sequence[StudyRecord]) -> None:
         """Take the numbers in."""
-        self._studies, self._budgets = studies, budgets
+        self._studies = studies
 
     def started(self, trial: TrialRecord) -> None:
         """Add a row."""
@@ -170,7 +169,7 @@ class Screen(Lines):
         for name, justify in (("study", "left"), ("", "left"), ("trials", "right"), ("best dev WER", "right")):
             table.add_column(name, justify=justify, no_wrap=True)  # type: ignore[arg-type]
         for study in self._studies:
-            budget = max(self._budgets.get(study.name, 0), study.finished)
+            budget = max(study.budget, study.finished)
             bar = ProgressBar(max(budget, 1), study.finished, width=24)
             best = percent(study.best.dev_wer if study.best else None)
             table.add_row(study.name, bar, f"{study.finished}/{budget}", best)

@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from orchestrator.estimate import seconds_a_trial, training_cost
+from orchestrator.cost import training_cost
 from orchestrator.home import Home
 from orchestrator.planning import base_settings, first_points, schema_of
+from orchestrator.progress import seconds_a_trial
 from orchestrator.record import StudyRecord, TrialState
 from search_spaces.axes.settings import Settings
 from search_spaces.campaign import Campaign
@@ -123,7 +125,7 @@ def dry_run(campaign: Campaign, names: Sequence[str], stored: Sequence[StudyReco
 
 def _size(
     campaign: Campaign, store: Store, train: tuple[Utterance, ...], settings: Settings
-) -> tuple[object, int, int]:
+) -> tuple[NDArray[np.int64], int, int]:
     """Frames of every utterance, dimensions of a frame, and labels: measured if the features are there."""
     labels = len(Alphabet.of(settings.units, (utterance.text for utterance in train)))
     durations = [utterance.duration for utterance in train]

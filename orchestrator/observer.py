@@ -19,8 +19,8 @@ class Observer(Protocol):
     def warn(self, text: str) -> None:
         """Something to read and think about."""
 
-    def studies(self, studies: Sequence[StudyRecord], budgets: dict[str, int]) -> None:
-        """Where every study of the run stands now, with the trials it may have."""
+    def studies(self, studies: Sequence[StudyRecord]) -> None:
+        """Where every study of the run stands now."""
 
     def started(self, trial: TrialRecord) -> None:
         """A trial began."""

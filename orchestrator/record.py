@@ -101,6 +101,7 @@ class StudyRecord:
         trials: Every trial, by number.
         promoted: Number of its best complete trial; None before one is promoted.
         run_id: Its run in MLflow, the parent of its trials' runs; empty before it has one.
+        budget: Trials it may have in all, as of its last run.
     """
 
     campaign: str
@@ -109,6 +110,7 @@ class StudyRecord:
     trials: tuple[TrialRecord, ...] = ()
     promoted: int | None = None
     run_id: str = ""
+    budget: int = 0
 
     def count(self, *states: TrialState) -> int:
         """How many trials are in one of the states."""

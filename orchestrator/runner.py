@@ -134,7 +134,10 @@ class Runner:
             definition.space,
             points,
         )
-        return _Study(definition, sampled, self._budget or max(definition.trials, len(points)))
+        budget = self._budget or max(definition.trials, len(points))
+        if sampled.attribute("budget") != budget:
+            sampled.note("budget", budget)
+        return _Study(definition, sampled, budget)
 
     def _loop(self) -> None:
         while True:
@@ -156,8 +159,7 @@ class Runner:
         if time.monotonic() - self._shown < 0.5:
             return
         self._shown = time.monotonic()
-        budgets = {name: study.budget for name, study in self._studies.items()}
-        self._observer.studies(self._records(), budgets)
+        self._observer.studies(self._records())
 
     # claiming
 

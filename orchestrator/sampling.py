@@ -23,7 +23,6 @@ from orchestrator.sqlite import tune_connections
 from search_spaces.campaign import PrunerSettings, SamplerSettings
 from search_spaces.errors import StoreError, StudyMismatchError
 from search_spaces.space import Axis, Float, Int, Space, Value
-from trainers.pipeline import outcome_of
 from trainers.spec import EpochReport, TrialOutcome
 
 MAX_DEATHS = 3
@@ -288,7 +287,15 @@ class SampledStudy:
         strategy, promoted = attributes.get("strategy", ""), attributes.get("promoted")
         trials = self._study.get_trials(deepcopy=False)
         records = tuple(_record(trial, self.campaign, self.name, strategy, promoted) for trial in trials)
-        return StudyRecord(self.campaign, self.name, strategy, records, promoted, attributes.get("run_id", ""))
+        return StudyRecord(
+            self.campaign,
+            self.name,
+            strategy,
+            records,
+            promoted,
+            attributes.get("run_id", ""),
+            attributes.get("budget", 0),
+        )
 
     def trial(self, number: int) -> TrialRecord:
         """One trial as a frozen value."""
@@ -352,7 +359,7 @@ def _record(trial: FrozenTrial, campaign: str, study: str, strategy: str, promot
         settings=started.get("settings", {}),
         needs={name: tuple(sources) for name, sources in started.get("needs", {}).items()},
         curve=dict(trial.intermediate_values),
-        outcome=outcome_of(outcome) if outcome is not None and state.finished else None,
+        outcome=TrialOutcome.of(outcome) if outcome is not None and state.finished else None,
         error=attributes.get("error", ""),
         started=trial.datetime_start,
         finished=trial.datetime_complete,

@@ -1,17 +1,19 @@
 """Tables for a terminal of 80 columns, and how numbers are written in them."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 
-from orchestrator.dry_run import Plan
-from orchestrator.estimate import StudyProgress
 from orchestrator.home import Home
 from orchestrator.leaderboard import leaderboard
+from orchestrator.progress import StudyProgress
 from orchestrator.record import StudyRecord, TrialRecord
 from search_spaces.campaign import Campaign
+
+if TYPE_CHECKING:
+    from orchestrator.dry_run import Plan  # it needs torch, and a table does not
 
 
 def duration(seconds: float) -> str:
@@ -119,7 +121,7 @@ def progress_table(studies: Sequence[StudyProgress]) -> Table:
     return plain_table(columns, rows)
 
 
-def plan_table(plan: Plan) -> Table:
+def plan_table(plan: "Plan") -> Table:
     """What a run would do for every study."""
     columns = {"study": "left", "there": "right", "resume": "right", "run": "right", "time": "right", "why": "left"}
     rows = [

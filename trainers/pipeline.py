@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from search_spaces.axes.settings import Settings, with_sections
-from trainers.artifacts import Hypothesis, Score
+from trainers.artifacts import Hypothesis
 from trainers.scoring.wer import score_pair
-from trainers.spec import EpochReport, TrialOutcome, TrialSpec
+from trainers.spec import TrialOutcome, TrialSpec
 from trainers.store import Store
 from trainers.strategies import find_strategy, sections
 from trainers.trial import Report, Trial
@@ -58,16 +58,4 @@ def _line(hypothesis: Hypothesis, reference: str) -> str:
 
 def load_outcome(folder: Path) -> TrialOutcome:
     """The outcome in its folder."""
-    return outcome_of(json.loads((folder / OUTCOME).read_text(encoding="utf-8")))
-
-
-def outcome_of(plain: dict[str, Any]) -> TrialOutcome:
-    """An outcome from plain values, as `dataclasses.asdict` makes them."""
-    return TrialOutcome(
-        **{
-            **plain,
-            "score": Score(**plain["score"]) if plain["score"] else None,
-            "epochs": tuple(EpochReport(**report) for report in plain["epochs"]),
-            "notes": tuple(plain["notes"]),
-        }
-    )
+    return TrialOutcome.of(json.loads((folder / OUTCOME).read_text(encoding="utf-8")))

@@ -128,3 +128,15 @@ class TrialOutcome:
     seconds: float = 0.0
     cpu_seconds: float = 0.0
     notes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, plain: Mapping[str, Any]) -> "TrialOutcome":
+        """An outcome from plain values, as `dataclasses.asdict` makes them."""
+        return cls(
+            **{
+                **plain,
+                "score": Score(**plain["score"]) if plain["score"] else None,
+                "epochs": tuple(EpochReport(**report) for report in plain["epochs"]),
+                "notes": tuple(plain["notes"]),
+            }
+        )

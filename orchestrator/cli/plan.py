@@ -11,7 +11,10 @@ import click
 @click.option("--workers", type=click.IntRange(1, 512), help="Trials at once.  [default: the number of cores]")
 @click.option("--json", "as_json", is_flag=True, help="For a program.")
 def command(target: str, workers: int | None, as_json: bool) -> int:
-    """Dry run: trials, expected time and disk, what is there already, what would run and why."""
+    """Say what a run would do, and how long it takes.
+
+    Trials, expected time and disk, what is there already, what would run and why; nothing is run.
+    """
     from dataclasses import asdict
 
     from rich.console import Console

@@ -9,7 +9,10 @@ import click
 @click.option("--trial", type=click.IntRange(0), help="Number of the trial.")
 @click.option("--undo", is_flag=True, help="Go back to the champion before the present one.")
 def command(target: str, study: str | None, trial: int | None, undo: bool) -> int:
-    """Make the best trial (or the one named) the champion: exported folder and registry alias together."""
+    """Make a trial the champion by hand.
+
+    Without options the best of the campaign. The exported folder and the registry's alias move together.
+    """
     from orchestrator.home import Home
     from orchestrator.promotion import Champions, best_of
     from orchestrator.stored import in_order, stored_studies

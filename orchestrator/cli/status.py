@@ -16,7 +16,7 @@ def command(target: str, watch: bool, as_json: bool) -> int:
     from rich.console import Console
     from rich.live import Live
 
-    from orchestrator.estimate import StudyProgress, study_progress
+    from orchestrator.progress import StudyProgress, study_progress
     from orchestrator.stored import stored_studies
     from orchestrator.tables import progress_table
     from search_spaces.finding import find_campaign

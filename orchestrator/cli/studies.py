@@ -35,7 +35,7 @@ def command(as_json: bool) -> int:
                     "study": study.name,
                     "strategy": study.strategy,
                     "finished": record.finished if record else 0,
-                    "trials": max(study.trials, record.finished if record else 0),
+                    "trials": record.budget if record else study.trials,
                     "best_dev_wer": record.best.dev_wer if record and record.best else None,
                     "file": str(path),
                 }

@@ -6,7 +6,10 @@ import click
 @click.command()
 @click.option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True)
 def command(port: int) -> int:
-    """Open the MLflow UI on this store, on this machine alone; Ctrl-C ends it."""
+    """Open the MLflow UI on this store.
+
+    It listens on this machine alone; Ctrl-C ends it.
+    """
     from orchestrator.home import Home
     from orchestrator.tracking import serve_ui
 
