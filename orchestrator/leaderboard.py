@@ -32,6 +32,9 @@ COLUMNS = (
     "promoted",
 )
 
+# pandas would write 12 as 12.0 as soon as one study has no result
+_COUNTS = ("substitutions", "deletions", "insertions", "reference_words", "weights", "seed", "trial")
+
 
 def leaderboard(studies: Sequence[StudyRecord], champion: TrialRecord | None = None) -> pd.DataFrame:
     """One row a study, the lowest dev WER first; a study without a complete trial comes last.
@@ -45,7 +48,7 @@ def leaderboard(studies: Sequence[StudyRecord], champion: TrialRecord | None = N
         champion: The campaign's champion.
     """
     rows = [_row(study, champion) for study in studies]
-    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    table = pd.DataFrame(rows, columns=list(COLUMNS)).astype(dict.fromkeys(_COUNTS, "Int64"))
     return table.sort_values("dev_wer", kind="stable", na_position="last", ignore_index=True)
 
 

@@ -231,17 +231,31 @@ class SampledStudy:
         return not _pruner(pruner, report.epochs).prune(self._study, self._trial(number))
 
     def complete(self, number: int, outcome: TrialOutcome) -> None:
-        """Close a trial that ran to its end or was stopped because it was losing."""
+        """Close a trial that ran to its end or was stopped because it was losing; the first result of a trial stays."""
+        if not self._take_back(number):
+            return
         self.note_trial(number, "outcome", asdict(outcome))
         if outcome.pruned or outcome.score is None:
-            self._study.tell(number, state=optuna.trial.TrialState.PRUNED, skip_if_finished=True)
+            self._study.tell(number, state=optuna.trial.TrialState.PRUNED)
         else:
-            self._study.tell(number, outcome.score.wer, skip_if_finished=True)
+            self._study.tell(number, outcome.score.wer)
 
     def fail(self, number: int, error: str) -> None:
-        """Close a trial that cannot be run."""
+        """Close a trial that cannot be run; the first result of a trial stays."""
+        if not self._take_back(number):
+            return
         self.note_trial(number, "error", error)
-        self._study.tell(number, state=optuna.trial.TrialState.FAIL, skip_if_finished=True)
+        self._study.tell(number, state=optuna.trial.TrialState.FAIL)
+
+    def _take_back(self, number: int) -> bool:
+        """Make sure that a trial can be closed; False when it has been.
+
+        A worker that was taken for dead may come back with a result after all: it counts, wherever the trial is now.
+        """
+        trial = self._trial(number)
+        if trial.state is optuna.trial.TrialState.WAITING:
+            self._storage.set_trial_state_values(trial._trial_id, optuna.trial.TrialState.RUNNING)
+        return not trial.state.is_finished()
 
     def release(self, number: int, *, died: bool = False) -> bool:
         """Put a running trial back into the queue, with its number and its point.

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
@@ -62,7 +63,7 @@ def board(studies: Sequence[StudyRecord], champion: TrialRecord | None) -> Table
 
 def _cells(row: Mapping[Any, Any]) -> list[str]:
     trials = f"{row['completed']}+{row['pruned']}+{row['failed']}"
-    if row["dev_wer"] != row["dev_wer"]:  # NaN: pandas' word for nothing
+    if pd.isna(row["dev_wer"]):
         return [row["study"], "none", "", "", trials, duration(row["training_seconds"]), ""]
     errors = sum(int(row[name]) for name in ("substitutions", "deletions", "insertions"))
     return [

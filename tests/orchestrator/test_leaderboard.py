@@ -1,0 +1,76 @@
+import json
+
+import pandas as pd
+
+from orchestrator.leaderboard import COLUMNS, leaderboard
+from orchestrator.promotion import best_of
+from orchestrator.record import StudyRecord, TrialRecord, TrialState
+from trainers.artifacts import Score
+from trainers.spec import TrialOutcome
+
+
+def trial(study, number, errors, *, weights=10, promoted=False, state=TrialState.COMPLETE):
+    score = Score(errors, 1, 2, 100) if state is TrialState.COMPLETE else None
+    outcome = TrialOutcome(
+        pruned=state is TrialState.PRUNED, score=score, units="word", decoder="greedy", weights=weights, seconds=2.0
+    )
+    return TrialRecord(
+        "c",
+        study,
+        study,
+        number,
+        state,
+        {"train.lr": 0.1 * number},
+        outcome=outcome,
+        promoted=promoted,
+        run_id=f"r{number}",
+    )
+
+
+def test_studies_are_sorted_by_the_wer_of_their_best_complete_trial():
+    worse = StudyRecord("c", "a", "a", (trial("a", 0, 20), trial("a", 1, 15)))
+    better = StudyRecord("c", "b", "b", (trial("b", 0, 9),))
+    table = leaderboard([worse, better])
+    assert list(table["study"]) == ["b", "a"]
+    assert list(table["dev_wer"]) == [12.0, 18.0]
+    row = table.iloc[1]
+    assert (row["substitutions"], row["deletions"], row["insertions"], row["reference_words"]) == (15, 1, 2, 100)
+    assert json.loads(row["parameters"]) == {"train.lr": 0.1}
+
+
+def test_pruned_trials_are_counted_and_paid_for_but_never_ranked():
+    pruned = trial("a", 0, 0, state=TrialState.PRUNED)
+    table = leaderboard([StudyRecord("c", "a", "a", (pruned, trial("a", 1, 30)))])
+    row = table.iloc[0]
+    assert (row["completed"], row["pruned"], row["trial"], row["training_seconds"]) == (1, 1, 1, 4.0)
+
+
+def test_a_study_without_a_complete_trial_comes_last_and_has_no_wer():
+    empty = StudyRecord("c", "a", "a", (trial("a", 0, 0, state=TrialState.FAILED),))
+    table = leaderboard([empty, StudyRecord("c", "b", "b", (trial("b", 0, 50),))])
+    assert list(table["study"]) == ["b", "a"]
+    assert pd.isna(table.iloc[1]["dev_wer"])
+    assert table.iloc[1]["failed"] == 1
+
+
+def test_a_table_of_nothing_still_has_its_columns():
+    assert tuple(leaderboard([]).columns) == COLUMNS
+
+
+def test_counts_are_written_as_whole_numbers_even_beside_a_study_without_a_result():
+    empty = StudyRecord("c", "a", "a", (trial("a", 0, 0, state=TrialState.FAILED),))
+    text = leaderboard([empty, StudyRecord("c", "b", "b", (trial("b", 0, 50),))]).to_csv(index=False)
+    assert ",50,1,2,100," in text
+
+
+def test_of_equal_systems_the_one_with_fewer_weights_is_champion_and_then_the_earlier_study():
+    large = StudyRecord("c", "a", "a", (trial("a", 0, 9, weights=20, promoted=True),))
+    small = StudyRecord("c", "b", "b", (trial("b", 0, 9, weights=10, promoted=True),))
+    same = StudyRecord("c", "d", "d", (trial("d", 0, 9, weights=10, promoted=True),))
+    assert best_of([large, small, same]).study == "b"
+
+
+def test_the_champion_is_marked():
+    champion = trial("a", 0, 9, promoted=True)
+    table = leaderboard([StudyRecord("c", "a", "a", (champion,))], champion)
+    assert table.iloc[0]["promoted"] == "champion"
