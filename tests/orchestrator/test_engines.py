@@ -1,0 +1,118 @@
+"""The life of a job, for every engine: what an engine promises the runner, not how it keeps it."""
+
+import os
+import signal
+import time
+
+import psutil
+import pytest
+
+from orchestrator.engines.engine import Died, Failed, Finished, Job, Reported
+from orchestrator.engines.local import LocalEngine
+from orchestrator.planning import Start, data_fingerprints, make_spec
+from orchestrator.sampling import Claim
+
+ENGINES = {"local": LocalEngine}
+
+
+@pytest.fixture(params=sorted(ENGINES))
+def engine(request):
+    made = ENGINES[request.param](2)
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def job(tiny_campaign, tmp_path):
+    campaign = tiny_campaign.read()
+    data = data_fingerprints(campaign)
+
+    def make(number=0, **params):
+        point = {name.replace("__", "."): value for name, value in params.items()}
+        spec = make_spec(campaign, campaign.studies["baseline"], Claim(number, point, {}, ""), Start(), data)
+        return Job(spec, tiny_campaign.home.store, tmp_path / "logs" / f"{number}.log")
+
+    return make
+
+
+def collect(engine, until, answer=True, seconds=60):
+    """Everything that happens until an event of a kind, epochs answered."""
+    seen, deadline = [], time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        for event in engine.events(timeout=1.0):
+            seen.append(event)
+            if isinstance(event, Reported):
+                engine.answer(event.job, answer)
+            if isinstance(event, until):
+                return seen
+    raise AssertionError(f"no {until} within {seconds} s, only {seen}")
+
+
+def processes():
+    return [p for p in psutil.Process().children(recursive=True) if "resource_tracker" not in " ".join(p.cmdline())]
+
+
+def test_a_job_reports_every_epoch_and_finishes(engine, job):
+    engine.start(job())
+    *reports, last = collect(engine, Finished)
+    assert [event.report.epoch for event in reports] == [1, 2, 3, 4]
+    assert last.job == "baseline#0"
+    assert last.outcome.score.words == 8
+
+
+def test_jobs_run_at_the_same_time_and_keep_apart(engine, job):
+    for number in range(2):
+        engine.start(job(number, train__lr=0.02 + number / 1000))
+    seen = collect(engine, Finished) + collect(engine, Finished)
+    assert {event.job for event in seen if isinstance(event, Finished)} == {"baseline#0", "baseline#1"}
+
+
+def test_a_job_that_is_told_to_stop_finishes_as_pruned(engine, job):
+    engine.start(job())
+    *reports, last = collect(engine, Finished, answer=False)
+    assert len(reports) == 1
+    assert last.outcome.pruned
+
+
+def test_an_error_that_a_user_can_mend_is_passed_on_as_its_message(engine, job, tiny_campaign):
+    broken = job()
+    text = tiny_campaign.read().data.train.read_text(encoding="utf-8").replace("YES", " ".join(["YES"] * 99), 1)
+    manifest = tiny_campaign.folder / "train.jsonl"
+    manifest.write_text(
+        text.replace("features/", f"{tiny_campaign.read().data.train.parent}/features/"), encoding="utf-8"
+    )
+    spec = type(broken.spec)(**{**{f: getattr(broken.spec, f) for f in broken.spec.__slots__}, "train": manifest})
+    engine.start(Job(spec, broken.store, broken.log))
+    (event,) = collect(engine, Failed)
+    assert "frames" in event.error
+    assert "Traceback" not in event.error
+
+
+def test_a_job_whose_process_is_killed_is_noticed_and_its_log_stays(engine, job):
+    engine.start(job())
+    victim = None
+    deadline = time.monotonic() + 60
+    while victim is None and time.monotonic() < deadline:
+        for event in engine.events(timeout=0.1):
+            if isinstance(event, Reported):
+                victim = max(processes(), key=lambda p: p.create_time())
+    os.kill(victim.pid, signal.SIGKILL)
+    (event,) = collect(engine, Died)
+    assert "SIGKILL" in event.reason
+    assert job().log.is_file()
+
+
+def test_a_stopped_engine_leaves_no_process_and_can_go_on(engine, job):
+    engine.start(job())
+    began = time.monotonic()
+    engine.stop()
+    assert time.monotonic() - began < 5
+    assert not [p for p in processes() if "forkserver" not in " ".join(p.cmdline())]
+    engine.start(job())
+    collect(engine, Finished)
+
+
+def test_waiting_for_nothing_takes_the_time_it_was_given(engine):
+    began = time.monotonic()
+    assert engine.events(timeout=0.2) == []
+    assert time.monotonic() - began >= 0.2
