@@ -322,9 +322,12 @@ class Runner:
                 self._tracker.study_done(study.sampled.record(), False)
 
     def _sync(self) -> None:
-        """Let MLflow say what the records say."""
+        """Let MLflow say what the records say, and let the records know the runs that were made for it."""
         made = self._tracker.sync(self._records(), self._folders)
-        for study in self._studies.values():
+        for name, study in self._studies.items():
+            run_id = made.get(f"{self._campaign.name}/{name}")
+            if run_id:
+                study.sampled.note("run_id", run_id)
             for trial in study.sampled.record().trials:
                 if trial.name in made:
                     study.sampled.note_trial(trial.number, "run_id", made[trial.name])

@@ -40,6 +40,7 @@ class TrialSpec:
         dev: Manifest of the set that selects.
         data: Fingerprints of every file that decides the result, by name.
         needs: What it takes from other studies.
+        code: Digest of the source that will run it.
     """
 
     campaign: str
@@ -51,12 +52,13 @@ class TrialSpec:
     dev: Path
     data: Mapping[str, str] = field(default_factory=dict)
     needs: Mapping[str, tuple[Ingredient, ...]] = field(default_factory=dict)
+    code: str = field(default_factory=code_digest)
 
     @property
     def key(self) -> str:
         """Digest of all that decides the result; where files lie and which study asks does not."""
         needs = {name: [source.key for source in sources] for name, sources in self.needs.items()}
-        return digest([self.strategy, without_paths(self.settings), dict(self.data), needs, code_digest()])
+        return digest([self.strategy, without_paths(self.settings), dict(self.data), needs, self.code])
 
 
 def without_paths(settings: Mapping[str, Any]) -> dict[str, Any]:
