@@ -7,6 +7,7 @@ from typing import Any
 
 from search_spaces.axes.settings import Settings, with_sections
 from trainers.artifacts import Hypothesis
+from trainers.data.manifest import read_manifest
 from trainers.scoring.wer import score_pair
 from trainers.spec import TrialOutcome, TrialSpec
 from trainers.store import Store
@@ -41,7 +42,8 @@ def run_trial(spec: TrialSpec, store: Store, report: Report) -> TrialOutcome:
         return outcome
 
     def make(folder: Path) -> None:
-        references = {utterance.id: utterance.text for utterance in trial.dev.utterances}
+        # the texts alone: a trial that decodes has no settings for features, those are its checkpoint's
+        references = {utterance.id: utterance.text for utterance in read_manifest(spec.dev)}
         lines = [_line(hypothesis, references[hypothesis.id]) for hypothesis in hypotheses]
         (folder / HYPOTHESES).write_text("".join(lines), encoding="utf-8")
         (folder / OUTCOME).write_text(json.dumps(asdict(outcome), indent=1), encoding="utf-8")
