@@ -1,0 +1,340 @@
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from search_spaces.axes.model import ModelSettings
+from search_spaces.axes.train import TrainSettings
+from trainers.loop import Diverged, Progress, Pruned, evaluate, one_cycle, train
+from trainers.losses.ctc import ctc_loss
+from trainers.model.network import Network
+from trainers.pipeline import run_trial
+from trainers.store import Store
+from trainers.strategies import catalogue
+
+TRAINING = [name for name, schema in catalogue().items() if schema.trains]
+
+
+class Interrupted(Exception):
+    """What a killed process stands for here."""
+
+
+def network_for(corpus, encoder="bilstm", seed=1):
+    torch.manual_seed(seed)
+    settings = ModelSettings(encoder=encoder, layers=1, hidden=8, dropout=0.0)
+    return Network(settings, corpus.train.features.dimensions, len(corpus.alphabet))
+
+
+def ctc(log_probs, lengths, batch):
+    return ctc_loss(log_probs, lengths, batch.targets, batch.target_lengths)
+
+
+def settings_of(**values):
+    return TrainSettings(**{"epochs": 3, "lr": 0.03, "batch_frames": 120, "feature_mask_width": 1, **values})
+
+
+def without_times(reports):
+    return [replace(report, seconds=0.0) for report in reports]
+
+
+def always(report):
+    return True
+
+
+@pytest.mark.parametrize(
+    ("strategy", "encoder"),
+    [(name, "conv") for name in TRAINING] + [(name, "bilstm") for name in TRAINING if not catalogue()[name].needs],
+)
+def test_four_epochs_are_two_and_two_after_an_interruption_bit_for_bit(
+    strategy, encoder, make_spec, needs_of, tmp_path
+):
+    values = {"model.encoder": encoder, "model.dropout": 0.2}
+    spec = make_spec(strategy, values, needs_of(strategy))
+    whole, cut = Store(tmp_path / "whole"), Store(tmp_path / "cut")
+    expected = run_trial(spec, whole, always)
+
+    def stop_after_two(report):
+        if report.epoch == 2:
+            raise Interrupted
+        return True
+
+    with pytest.raises(Interrupted):
+        run_trial(spec, cut, stop_after_two)
+    assert not cut.has("checkpoints", spec.key)
+    seen = []
+    found = run_trial(spec, cut, lambda report: seen.append(report.epoch) or True)
+    assert seen == [3, 4]
+    assert without_times(found.epochs) == without_times(expected.epochs)
+    assert (found.score, found.best_epoch) == (expected.score, expected.best_epoch)
+    folders = [store.path("checkpoints", spec.key) for store in (whole, cut)]
+    names = [sorted(path.name for path in folder.iterdir()) for folder in folders]
+    assert names[0] == names[1]
+    assert "state.safetensors" not in names[0]
+    for name in ("model.safetensors", "last.safetensors", "checkpoint.json"):
+        assert (folders[0] / name).read_bytes() == (folders[1] / name).read_bytes()
+
+
+def test_an_interruption_within_an_epoch_repeats_that_epoch(corpus, tmp_path):
+    networks = [network_for(corpus) for _ in range(2)]
+    folders = [tmp_path / name for name in ("whole", "cut")]
+    for folder in folders:
+        folder.mkdir()
+    expected = train(networks[0], ctc, corpus, settings_of(), folders[0], always)
+    steps = 0
+
+    def dies(*arguments):
+        nonlocal steps
+        steps += 1
+        if steps == 5:
+            raise Interrupted
+        return ctc(*arguments)
+
+    with pytest.raises(Interrupted):
+        train(networks[1], dies, corpus, settings_of(batch_frames=120), folders[1], always)
+    # another process starts with other weights and another state of its generators
+    other = network_for(corpus, seed=99)
+    found = train(other, ctc, corpus, settings_of(), folders[1], always)
+    assert without_times(found.reports) == without_times(expected.reports)
+    for name, value in networks[0].state_dict().items():
+        assert torch.equal(other.state_dict()[name], value)
+
+
+def test_a_run_that_was_interrupted_after_its_last_epoch_has_nothing_left_to_do(corpus, tmp_path):
+    expected = train(network_for(corpus), ctc, corpus, settings_of(), tmp_path, always)
+    other = network_for(corpus, seed=9)
+    found = train(other, None, corpus, settings_of(), tmp_path, None)
+    assert found.reports == expected.reports
+    assert found.best_epoch == expected.best_epoch
+    assert found.seconds == expected.seconds
+
+
+def test_self_distillation_without_weight_on_the_teacher_is_the_baseline_loss_for_loss(make_spec, needs_of, store):
+    outcomes = [
+        run_trial(make_spec("baseline"), store, always),
+        run_trial(
+            make_spec("self_distillation", {"distillation.alpha": 0}, needs_of("self_distillation")), store, always
+        ),
+    ]
+    assert without_times(outcomes[0].epochs) == without_times(outcomes[1].epochs)
+    weights = [
+        (store.path("checkpoints", outcome.checkpoint) / "last.safetensors").read_bytes() for outcome in outcomes
+    ]
+    assert weights[0] == weights[1]
+
+
+def test_self_distillation_with_weight_on_the_teacher_is_not_the_baseline(make_spec, needs_of, store):
+    baseline = run_trial(make_spec("baseline"), store, always)
+    needs = needs_of("self_distillation")
+    taught = run_trial(make_spec("self_distillation", {"distillation.alpha": 0.5}, needs), store, always)
+    assert taught.epochs[0].loss != baseline.epochs[0].loss
+
+
+def test_the_tiny_data_is_learnt(trained):
+    assert trained.score.wer < 30
+    assert trained.outcome.epochs[-1].loss < 0.3 * trained.outcome.epochs[0].loss
+
+
+def test_the_best_epoch_is_the_first_with_the_lowest_rate_and_its_weights_are_kept(corpus, tmp_path):
+    network = network_for(corpus)
+    snapshots = []
+
+    def snapshot(report):
+        snapshots.append({name: value.clone() for name, value in network.state_dict().items()})
+        return True
+
+    progress = train(network, ctc, corpus, settings_of(epochs=8, lr=0.05), tmp_path, snapshot)
+    rates = [report.dev_wer for report in progress.reports]
+    assert len(set(rates)) > 1
+    assert progress.best_epoch == 1 + rates.index(min(rates))
+    assert progress.best_wer == min(rates)
+    for name, value in snapshots[progress.best_epoch - 1].items():
+        assert torch.equal(progress.best_weights[name], value)
+
+
+def test_the_report_of_an_epoch_says_what_the_network_does_on_dev(corpus, tmp_path):
+    network = network_for(corpus)
+    reports = []
+    train(network, ctc, corpus, settings_of(epochs=2), tmp_path, lambda report: reports.append(report) or True)
+    wer, blank = evaluate(network, corpus.dev, corpus.alphabet)
+    assert [(report.epoch, report.epochs) for report in reports] == [(1, 2), (2, 2)]
+    assert (reports[-1].dev_wer, reports[-1].blank_share) == (wer, blank)
+    assert 0 <= blank <= 1
+    assert all(math.isfinite(value) for report in reports for value in vars_of(report))
+
+
+def vars_of(report):
+    return (report.loss, report.lr, report.gradient_norm, report.seconds)
+
+
+def test_evaluation_leaves_the_network_in_the_mode_it_was_in(corpus):
+    for training in (True, False):
+        network = network_for(corpus).train(training)
+        evaluate(network, corpus.dev, corpus.alphabet)
+        assert network.training == training
+
+
+@pytest.mark.parametrize(("patience", "epochs"), [(0, 6), (1, 2), (3, 4), (10, 6)])
+def test_patience_ends_a_run_that_gets_no_better(corpus, tmp_path, patience, epochs):
+    def nothing(log_probs, lengths, batch):
+        return 0 * log_probs.sum()
+
+    settings = settings_of(epochs=6, patience=patience, weight_decay=0)
+    progress = train(network_for(corpus), nothing, corpus, settings, tmp_path, always)
+    assert len(progress.reports) == epochs
+    assert progress.best_epoch == 1
+
+
+def test_patience_counts_from_the_best_epoch_also_after_an_interruption(corpus, tmp_path):
+    def nothing(log_probs, lengths, batch):
+        return 0 * log_probs.sum()
+
+    settings = settings_of(epochs=9, patience=4, weight_decay=0)
+
+    def stop(report):
+        if report.epoch == 3:
+            raise Interrupted
+        return True
+
+    with pytest.raises(Interrupted):
+        train(network_for(corpus), nothing, corpus, settings, tmp_path, stop)
+    assert len(train(network_for(corpus), nothing, corpus, settings, tmp_path, always).reports) == 5
+
+
+@given(
+    total=st.integers(1, 60),
+    warmup=st.floats(0, 1),
+    share=st.floats(0, 1, exclude_max=True),
+    step=st.floats(0, 0.2),
+)
+def test_one_cycle_rises_to_its_peak_at_the_end_of_the_warm_up_and_then_falls(total, warmup, share, step):
+    now, later = share * total, min(share + step, 1) * total
+    top = warmup * total
+    factor = one_cycle(now, total, warmup)
+    assert 0 < factor <= 1
+    if later < total:
+        then = one_cycle(later, total, warmup)
+        if later < top:
+            assert then >= factor - 1e-12
+        if now >= top:
+            assert then <= factor + 1e-12
+
+
+@pytest.mark.parametrize("warmup", [0.1, 0.15, 0.5])
+def test_one_cycle_starts_at_a_twenty_fifth_and_ends_near_zero_along_half_cosines(warmup):
+    assert one_cycle(0, 10, warmup) == pytest.approx(1 / 25)
+    assert one_cycle(10 * warmup, 10, warmup) == pytest.approx(1)
+    assert one_cycle(10, 10, warmup) == pytest.approx(1e-4)
+    assert one_cycle(5 * warmup, 10, warmup) == pytest.approx((1 / 25 + 1) / 2)
+    assert one_cycle(5 + 5 * warmup, 10, warmup) == pytest.approx((1 + 1e-4) / 2)
+
+
+def test_one_cycle_without_a_warm_up_starts_at_its_peak_and_with_nothing_else_never_reaches_it():
+    assert one_cycle(0, 10, 0) == 1
+    assert one_cycle(0, 10, 1) == pytest.approx(1 / 25)
+    assert one_cycle(9.999, 10, 1) == pytest.approx(1, abs=1e-4)
+
+
+def test_the_learning_rate_of_a_step_is_that_of_the_cycle(corpus, tmp_path):
+    settings = settings_of(epochs=4, batch_frames=1, warmup=0.5)
+    progress = train(network_for(corpus), ctc, corpus, settings, tmp_path, always)
+    utterances = len(corpus.train)
+    for epoch, report in enumerate(progress.reports):
+        assert report.lr == 0.03 * one_cycle(epoch + (utterances - 1) / utterances, 4, 0.5)
+
+
+def test_a_report_that_says_no_stops_the_run_with_all_that_it_has_done(corpus, tmp_path):
+    with pytest.raises(Pruned, match="stopped after epoch 2") as caught:
+        train(network_for(corpus), ctc, corpus, settings_of(), tmp_path, lambda report: report.epoch < 2)
+    assert [report.epoch for report in caught.value.progress.reports] == [1, 2]
+    assert caught.value.progress.seconds > 0
+
+
+class Poisoned:
+    """CTC that is NaN (or has a gradient that is) at some of its steps."""
+
+    def __init__(self, bad, gradient=False):
+        self.bad, self.gradient = bad, gradient
+        self.batches = []
+
+    def __call__(self, log_probs, lengths, batch):
+        self.batches.append(batch)
+        loss = ctc(log_probs, lengths, batch)
+        if not self.bad(len(self.batches)):
+            return loss
+        if self.gradient:
+            # a square root of zero: its value is a number, its gradient is not
+            return loss + (0 * log_probs.sum()).abs().sqrt()
+        return loss * math.nan
+
+
+@pytest.mark.parametrize("gradient", [False, True])
+def test_ten_steps_in_a_row_that_are_no_numbers_end_the_run_and_name_the_batch(corpus, tmp_path, gradient):
+    loss = Poisoned(lambda step: step > 1, gradient)
+    with pytest.raises(Diverged) as caught:
+        train(network_for(corpus), loss, corpus, settings_of(batch_frames=1), tmp_path, always)
+    assert len(loss.batches) == 11
+    name = corpus.train.utterances[loss.batches[-1].indices[0]].id
+    assert str(caught.value) == f"the loss was no number 10 steps in a row, last in epoch 1 at {name} ..."
+
+
+def test_an_epoch_of_fewer_steps_that_are_all_no_numbers_ends_the_run_too(corpus, tmp_path):
+    loss = Poisoned(lambda step: True)
+    with pytest.raises(Diverged, match=r"no number 4 steps in a row, last in epoch 1 at features/train_"):
+        train(network_for(corpus), loss, corpus, settings_of(batch_frames=120), tmp_path, always)
+    assert len(loss.batches) == 4
+
+
+@pytest.mark.parametrize("gradient", [False, True])
+def test_fewer_such_steps_are_left_out_and_do_no_harm(corpus, tmp_path, gradient):
+    network = network_for(corpus)
+    loss = Poisoned(lambda step: step % 10 != 1, gradient)
+    progress = train(network, loss, corpus, settings_of(epochs=2, batch_frames=1), tmp_path, always)
+    assert all(math.isfinite(report.loss) for report in progress.reports)
+    assert all(torch.isfinite(value).all() for value in network.state_dict().values())
+
+
+def test_the_seed_decides_the_run(corpus, tmp_path):
+    losses = []
+    for number, seed in enumerate([1, 1, 2]):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        progress = train(network_for(corpus), ctc, corpus, settings_of(seed=seed), folder, always)
+        losses.append([report.loss for report in progress.reports])
+    assert losses[0] == losses[1]
+    assert losses[0] != losses[2]
+
+
+def test_the_history_of_a_finished_run_is_kept_and_its_state_is_not(corpus, tmp_path):
+    progress = train(network_for(corpus), ctc, corpus, settings_of(), tmp_path, always)
+    assert (tmp_path / "state.safetensors").is_file()
+    progress.finish(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["history.json", "store"]
+    found = Progress.of(tmp_path)
+    assert found.reports == progress.reports
+    assert (found.best_epoch, found.seconds) == (progress.best_epoch, progress.seconds)
+    assert json.loads((tmp_path / "history.json").read_text())["best_epoch"] == progress.best_epoch
+
+
+def test_a_run_that_has_not_begun_has_no_best_rate():
+    assert Progress().best_wer == math.inf
+
+
+def test_masks_are_drawn_anew_in_every_epoch_and_dev_is_never_masked(corpus, tmp_path):
+    seen = []
+
+    def spy(log_probs, lengths, batch):
+        seen.append((batch.indices.tolist(), np.round(log_probs.detach().numpy().sum(), 6)))
+        return 0 * log_probs.sum()
+
+    settings = settings_of(epochs=2, batch_frames=1, weight_decay=0, time_mask_share=0.9, feature_mask_width=6)
+    progress = train(network_for(corpus), spy, corpus, settings, tmp_path, always)
+    first, second = dict((i[0], v) for i, v in seen[:12]), dict((i[0], v) for i, v in seen[12:])
+    assert first.keys() == second.keys()
+    assert first != second
+    assert progress.reports[0].dev_wer == progress.reports[1].dev_wer
+    assert progress.reports[0].blank_share == progress.reports[1].blank_share
