@@ -117,7 +117,7 @@ class RunStore:
     # runs
 
     def run(self, run_id: str) -> Run | None:
-        """A run by its id, restored if someone has deleted it; None when it does not exist."""
+        """A run by its id, restored if someone has deleted it or its experiment; None when it does not exist."""
         try:
             run: Run = self._client.get_run(run_id)
         except MlflowException as error:
@@ -125,6 +125,8 @@ class RunStore:
                 raise
             return None
         if run.info.lifecycle_stage == "deleted":
+            if self._client.get_experiment(run.info.experiment_id).lifecycle_stage == "deleted":
+                self._client.restore_experiment(run.info.experiment_id)
             self._client.restore_run(run_id)
             run = self._client.get_run(run_id)
         return run
