@@ -62,11 +62,19 @@ def home(tmp_path, monkeypatch):
     return Home.here()
 
 
+@pytest.fixture(scope="session")
+def make_tiny_campaign(tiny):
+    def make(folder):
+        text = folder / "text.txt"
+        text.write_text("GO STOP\nYES NO\nGO\nNO NO STOP\nYES\n", encoding="utf-8")
+        file = folder / "tiny.yaml"
+        file.write_text(CAMPAIGN.format(train=tiny.train, dev=tiny.dev, text=text), encoding="utf-8")
+        return TinyCampaign(folder, file, Home.here())
+
+    return make
+
+
 @pytest.fixture
-def tiny_campaign(tmp_path, tiny, home, monkeypatch):
-    text = tmp_path / "text.txt"
-    text.write_text("GO STOP\nYES NO\nGO\nNO NO STOP\nYES\n", encoding="utf-8")
-    file = tmp_path / "tiny.yaml"
-    file.write_text(CAMPAIGN.format(train=tiny.train, dev=tiny.dev, text=text), encoding="utf-8")
+def tiny_campaign(tmp_path, home, make_tiny_campaign, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    return TinyCampaign(tmp_path, file, home)
+    return make_tiny_campaign(tmp_path)

@@ -1,0 +1,304 @@
+"""A whole campaign with the real Optuna, MLflow, pyctcdecode and KenLM: what it leaves behind, and how it goes on."""
+
+import json
+import re
+from dataclasses import replace
+
+import pytest
+from mlflow import MlflowClient
+
+from orchestrator.engines.local import LocalEngine
+from orchestrator.leaderboard import leaderboard
+from orchestrator.observer import Observer
+from orchestrator.promotion import Champions, best_of
+from orchestrator.record import TrialState
+from orchestrator.runner import Runner
+from orchestrator.sampling import Sampling
+from orchestrator.tracking import Tracker
+from search_spaces.errors import StudyMismatchError, UserError
+from trainers.data.features import pack
+from trainers.data.manifest import read_manifest
+from trainers.recogniser import Recogniser
+from trainers.store import Store
+
+STATUS = {
+    TrialState.COMPLETE: "FINISHED",
+    TrialState.PRUNED: "KILLED",
+    TrialState.FAILED: "FAILED",
+    TrialState.WAITING: "SCHEDULED",
+}
+
+
+class Notes:
+    """An observer that remembers."""
+
+    def __init__(self):
+        self.events = []
+        self.on_epoch = lambda trial, report: None
+
+    def __getattr__(self, name):
+        assert hasattr(Observer, name)
+        return lambda *args: self.events.append((name, *args))
+
+    def epoch(self, trial, report):
+        self.events.append(("epoch", trial, report))
+        self.on_epoch(trial, report)
+
+    def of(self, name):
+        return [event[1:] for event in self.events if event[0] == name]
+
+
+def run(campaign, home, names=None, observer=None, workers=2, **options):
+    observer = observer or Notes()
+    names = names or list(campaign.studies)
+    return Runner(campaign, names, home, LocalEngine(workers), observer, **options).run(), observer
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, make_tiny_campaign):
+    """A campaign that has run to its end: its folder is only looked at."""
+    folder = tmp_path_factory.mktemp("finished")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ORCHESTRATOR_HOME", str(folder / "mlruns"))
+        patch.chdir(folder)
+        tiny_campaign = make_tiny_campaign(folder)
+        records, notes = run(tiny_campaign.read(), tiny_campaign.home)
+    return tiny_campaign, records, notes
+
+
+def trials_of(records):
+    return [trial for study in records for trial in study.trials]
+
+
+def test_every_study_comes_to_its_budget(finished):
+    _, records, _ = finished
+    assert {study.name: study.count(TrialState.COMPLETE) for study in records} == {
+        "baseline": 2,
+        "self_distillation": 1,
+        "decoding": 5,
+    }
+
+
+def test_every_trial_is_in_mlflow_with_its_wer_and_state_under_its_studys_run(finished):
+    campaign, records, _ = finished
+    client = MlflowClient(campaign.home.tracking_uri)
+    experiment = client.get_experiment_by_name("tiny")
+    runs = {run.info.run_id: run for run in client.search_runs([experiment.experiment_id])}
+    assert len(runs) == len(records) + len(trials_of(records))
+    for study in records:
+        assert runs[study.run_id].info.status == "FINISHED"
+        for trial in study.trials:
+            shown = runs[trial.run_id]
+            assert shown.info.status == STATUS[trial.state]
+            assert shown.data.tags["mlflow.parentRunId"] == study.run_id
+            assert shown.data.metrics["dev_wer"] == pytest.approx(trial.dev_wer)
+            assert shown.data.metrics["reference_words"] == trial.outcome.score.words
+
+
+def test_curves_and_artifacts_of_a_training_trial_are_in_mlflow(finished):
+    campaign, records, _ = finished
+    client = MlflowClient(campaign.home.tracking_uri)
+    trial = records[0].trials[0]
+    history = client.get_metric_history(trial.run_id, "dev_wer_epoch")
+    assert {point.step: point.value for point in history} == pytest.approx(dict(trial.curve))
+    names = {item.path for item in client.list_artifacts(trial.run_id)}
+    assert {"checkpoint", "hypotheses.csv", "settings.yaml"} <= names
+
+
+def test_the_student_starts_from_the_best_teacher_and_with_its_parameters(finished):
+    _, records, _ = finished
+    teacher, student = records[0].best, records[1].trials[0]
+    assert student.needs == {"teacher": (f"baseline#{teacher.number}",)}
+    assert student.settings["train"]["lr"] == teacher.params["train.lr"]
+
+
+def test_greedy_decoding_of_both_sources_comes_first_and_equals_their_training_trials(finished):
+    _, records, _ = finished
+    baseline, student, decoding = records
+    first, second = decoding.trials[:2]
+    assert (first.outcome.decoder, second.outcome.decoder) == ("greedy", "greedy")
+    assert first.dev_wer == baseline.best.dev_wer
+    assert second.dev_wer == student.best.dev_wer
+    assert all(trial.outcome.decoder.startswith("beam") for trial in decoding.trials[2:])
+
+
+def test_the_best_of_each_study_and_of_the_campaign_is_promoted(finished):
+    _, records, notes = finished
+    for study in records:
+        assert [trial.number for trial in study.trials if trial.promoted] == [study.best.number]
+    ((champion, _),) = [event for event in notes.of("promoted") if event[1] == "champion"]
+    assert champion.name == best_of(records).name
+    board = leaderboard(records, champion)
+    assert list(board["promoted"]).count("champion") == 1
+    assert board["dev_wer"].is_monotonic_increasing
+
+
+def test_the_champion_loaded_back_gives_the_hypotheses_that_were_recorded(finished):
+    campaign, records, _ = finished
+    champion = best_of(records)
+    system = Recogniser.load(campaign.home.champions / "tiny")
+    dev = read_manifest(campaign.read().data.dev)
+    features = pack(Store(campaign.home.store), campaign.read().data.dev, dev, system.checkpoint.features)
+    recorded = campaign.home.store / "outcomes" / champion.key / "hypotheses.jsonl"
+    lines = [json.loads(line) for line in recorded.read_text(encoding="utf-8").splitlines()]
+    assert [(h.id, h.text) for h in system.recognise(features)] == [(line["id"], line["hypothesis"]) for line in lines]
+
+
+def test_the_registry_names_the_champion(finished):
+    campaign, records, _ = finished
+    version = MlflowClient(campaign.home.tracking_uri).get_model_version_by_alias("tiny", "champion")
+    assert version.run_id == best_of(records).run_id
+
+
+def test_a_second_run_runs_nothing(finished, monkeypatch):
+    campaign, records, _ = finished
+    monkeypatch.chdir(campaign.folder)
+    again, notes = run(campaign.read(), campaign.home)
+    assert notes.of("started") == []
+    assert [[trial.run_id for trial in study.trials] for study in again] == [
+        [trial.run_id for trial in study.trials] for study in records
+    ]
+
+
+def test_promotion_by_hand_moves_folder_and_alias_and_can_be_undone(finished):
+    campaign, records, _ = finished
+    champions = Champions(campaign.home, Tracker(campaign.home))
+    before = champions.current("tiny")
+    other = next(trial for trial in trials_of(records) if trial.name != best_of(records).name)
+    client = MlflowClient(campaign.home.tracking_uri)
+    moved = champions.promote(other)
+    assert champions.current("tiny") == moved != before
+    assert client.get_model_version_by_alias("tiny", "champion").run_id == other.run_id
+    assert champions.undo("tiny") == champions.current("tiny") == before
+    assert client.get_model_version_by_alias("tiny", "champion").run_id == best_of(records).run_id
+    with pytest.raises(UserError, match="no earlier champion"):
+        champions.undo("tiny")
+
+
+def test_only_a_complete_trial_can_be_promoted(finished):
+    campaign, records, _ = finished
+    champions = Champions(campaign.home, Tracker(campaign.home))
+    with pytest.raises(UserError, match="only a complete trial"):
+        champions.promote(replace(records[0].trials[0], state=TrialState.PRUNED))
+
+
+def test_an_interrupted_run_leaves_nothing_running_and_goes_on_from_its_last_epoch(tiny_campaign):
+    campaign, home = tiny_campaign.read(), tiny_campaign.home
+    notes = Notes()
+    runner = Runner(campaign, ["baseline"], home, LocalEngine(2), notes)
+    notes.on_epoch = lambda trial, report: runner.interrupt() if report.epoch == 2 else None
+    with pytest.raises(KeyboardInterrupt):
+        runner.run()
+    (stopped,) = Sampling(home).records("tiny")
+    assert {trial.state for trial in stopped.trials} <= {TrialState.WAITING, TrialState.COMPLETE}
+    assert TrialState.WAITING in {trial.state for trial in stopped.trials}
+    client = MlflowClient(home.tracking_uri)
+    shown = {run.info.run_id: run.info.status for run in client.search_runs(["1"])}
+    assert "RUNNING" not in shown.values()
+    assert {trial.run_id: STATUS[trial.state] for trial in stopped.trials}.items() <= shown.items()
+
+    (done,), again = run(campaign, home, ["baseline"])
+    for trial in stopped.trials:
+        seen = [report.epoch for one, report in again.of("epoch") if one.number == trial.number]
+        assert seen == list(range(len(trial.curve) + 1, 5))
+    assert max(len(trial.curve) for trial in stopped.trials) == 2
+    assert [trial.number for trial in done.trials] == [0, 1]
+    assert {trial.run_id for trial in done.trials} == {trial.run_id for trial in stopped.trials}
+
+
+def test_an_interrupted_run_ends_where_an_undisturbed_one_does(tiny_campaign, finished):
+    campaign, home = tiny_campaign.read(), tiny_campaign.home
+    notes = Notes()
+    runner = Runner(campaign, ["baseline"], home, LocalEngine(1), notes)
+    notes.on_epoch = lambda trial, report: runner.interrupt() if report.epoch == 2 else None
+    with pytest.raises(KeyboardInterrupt):
+        runner.run()
+    (done,), _ = run(campaign, home, ["baseline"])
+    undisturbed = finished[1][0].trials[0]
+    assert done.trials[0].curve == undisturbed.curve
+    assert done.trials[0].outcome.score == undisturbed.outcome.score
+
+
+def test_a_trial_whose_process_is_killed_is_taken_up_again(tiny_campaign):
+    import psutil
+
+    notes = Notes()
+    killed = []
+
+    def kill(trial, report):
+        if report.epoch == 2 and not killed:
+            children = psutil.Process().children(recursive=True)
+            victim = max(children, key=lambda process: process.create_time())
+            killed.append(victim.pid)
+            victim.kill()
+
+    notes.on_epoch = kill
+    (done,), _ = run(tiny_campaign.read(), tiny_campaign.home, ["baseline"], notes, workers=1)
+    assert killed
+    assert [trial.state for trial in done.trials] == [TrialState.COMPLETE] * 2
+    assert done.trials[0].deaths == 1
+    assert any("SIGKILL" in text for (text,) in notes.of("warn"))
+
+
+def test_a_changed_campaign_is_refused_before_anything_starts(tiny_campaign):
+    run(tiny_campaign.read(), tiny_campaign.home, ["baseline"])
+    tiny_campaign.rewrite("epochs: 4", "epochs: 5")
+    notes = Notes()
+    with pytest.raises(StudyMismatchError, match=r"settings\.train\.epochs: was 4, is now 5"):
+        run(tiny_campaign.read(), tiny_campaign.home, ["baseline"], notes)
+    assert notes.of("started") == []
+
+
+def test_more_trials_are_run_when_the_budget_grows_and_finished_ones_stay(tiny_campaign):
+    (before,), _ = run(tiny_campaign.read(), tiny_campaign.home, ["baseline"])
+    (after,), notes = run(tiny_campaign.read(), tiny_campaign.home, ["baseline"], budget=3)
+    assert [trial.number for (trial,) in notes.of("started")] == [2]
+    assert after.trials[:2] == before.trials or after.best.number == 2
+
+
+def test_a_study_whose_needs_failed_does_not_start(tiny_campaign):
+    # with 16 frames in one the transcripts no longer fit, which only the trial itself can find out
+    tiny_campaign.rewrite("{train.lr: {float: [1e-2, 3e-2]}}", "{features.stack: {choice: [16]}}")
+    tiny_campaign.rewrite("enqueue: [{train.lr: 2e-2}]", "seed: 1")
+    names = ["baseline", "self_distillation"]
+    (baseline, student), notes = run(tiny_campaign.read(), tiny_campaign.home, names)
+    assert baseline.count(TrialState.FAILED) == len(baseline.trials) == 2
+    assert "frames" in baseline.trials[0].error
+    assert student.trials == ()
+    assert any("baseline has no complete trial" in text for (text,) in notes.of("warn"))
+
+
+def test_a_run_takes_no_new_trial_when_its_time_is_up(tiny_campaign):
+    (study,), notes = run(tiny_campaign.read(), tiny_campaign.home, ["baseline"], timeout=0.0)
+    assert notes.of("started") == []
+    assert study.count(TrialState.COMPLETE) == 0
+
+
+def test_trials_of_a_killed_run_are_taken_up_by_the_next(tiny_campaign):
+    campaign, home = tiny_campaign.read(), tiny_campaign.home
+    runner = Runner(campaign, ["baseline"], home, LocalEngine(1), Notes())
+    notes = runner._observer
+    lost = []
+
+    class Killed(BaseException):
+        """Stands for kill -9: nothing of the runner's cleaning up is done."""
+
+    def die(trial, report):
+        lost.append(trial.number)
+        raise Killed
+
+    notes.on_epoch = die
+    runner._stop = runner._sync = lambda: None
+    with pytest.raises(Killed):
+        runner.run()
+    runner._engine.stop()
+    assert Sampling(home).records("tiny")[0].trials[0].state is TrialState.RUNNING
+    # the owner is this process, which lives: its trials are not taken from it
+    sampled = Sampling(home)._load("tiny", "baseline")
+    assert sampled.reap(0.0) == []
+    owner = sampled._trial(0).user_attrs["owner"]
+    sampled.note_trial(0, "owner", {**owner, "pid": 2**22 - 1})
+    (done,), again = run(campaign, home, ["baseline"])
+    assert lost == [0]
+    assert done.count(TrialState.COMPLETE) == 2
+    assert any(re.match("baseline#0 was left", text) for (text,) in again.of("note"))
