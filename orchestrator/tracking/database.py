@@ -37,3 +37,26 @@ def runs_of(database: Path, experiment: str, names: Sequence[str]) -> list[tuple
             if name is not None:
                 seen[2][name] = value
     return list(found.values())
+
+
+def relocate(database: Path, artifacts: str) -> None:
+    """Let the artifacts of all runs be where they are now: MLflow keeps absolute paths, a home can be moved.
+
+    Args:
+        database: The database.
+        artifacts: The home's folder of artifacts, as MLflow writes paths.
+    """
+    with closing(sqlite3.connect(database, timeout=60)) as connection, connection:
+        found = connection.execute("SELECT experiment_id, name, artifact_location FROM experiments").fetchall()
+        for experiment, name, place in found:
+            ours = f"{artifacts}/{name}"
+            if place == ours or not place.endswith(f"/artifacts/{name}"):
+                continue
+            connection.execute(
+                "UPDATE experiments SET artifact_location = ? WHERE experiment_id = ?", (ours, experiment)
+            )
+            connection.execute(
+                "UPDATE runs SET artifact_uri = ? || substr(artifact_uri, ?) "
+                "WHERE experiment_id = ? AND substr(artifact_uri, 1, ?) = ?",
+                (ours, len(place) + 1, experiment, len(place) + 1, f"{place}/"),
+            )

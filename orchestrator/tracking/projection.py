@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 from orchestrator.record import StudyRecord, TrialRecord, TrialState
@@ -40,6 +40,9 @@ _CURVES = {
 _PARAM_CHARACTERS = 6000
 _TAG_CHARACTERS = 5000
 _TRANSIENT = ("error", "notes", "not_finite.")
+
+
+_encode = json.JSONEncoder(ensure_ascii=False).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,13 +184,14 @@ def _flat(tree: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, str]]:
             yield _allowed(name), _text(value)
 
 
+@cache
 def _allowed(name: str) -> str:
     """A name that MLflow takes."""
     return re.sub(r"[^\w.\- ]", "_", name)[:250]
 
 
 def _text(value: Any) -> str:
-    return _cut(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False), _PARAM_CHARACTERS)
+    return _cut(value if isinstance(value, str) else _encode(value), _PARAM_CHARACTERS)
 
 
 def _cut(text: str, characters: int) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from alembic.util import CommandError
 from filelock import FileLock
@@ -20,11 +21,10 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from orchestrator.home import Home
 from orchestrator.sqlite import tune_connections
-from orchestrator.tracking.database import runs_of, tables
+from orchestrator.tracking.database import relocate, runs_of, tables
 from orchestrator.tracking.files import link_folder, place_text
 from orchestrator.tracking.projection import ENDED, Projection
 from search_spaces.errors import StoreError
-from trainers.store import digest_files
 
 for _name, _value in {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -45,13 +45,13 @@ _database: Any = _utils  # its functions have no types
 
 if "MLFLOW_LOGGING_LEVEL" not in os.environ:
     logging.getLogger("mlflow").setLevel(logging.CRITICAL)  # the tracker says what fails, once, without a traceback
+logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
 
 FAILURES = (MlflowException, SQLAlchemyError, sqlite3.Error, OSError, ValueError)
 """What a call may end in when the store, the disk or the network fails, or a file is not what it should be."""
 
 DIGEST = "digest"
 CURVE = "dev_wer_epoch"
-_CHAMPION = "champion"
 _KIND = "custom_model_development"  # or else the UI asks whether this is about language models
 _METRICS_AT_ONCE = 500  # MLflow takes 1000 metrics, params and tags together
 _SEEN_TAGS = ("record", "key", "promoted", DIGEST)
@@ -78,6 +78,9 @@ class RunStore:
     Args:
         home: Where it is; a SQLite store is made, or brought to the installed MLflow's version.
 
+    Attributes:
+        client: MLflow's own.
+
     Raises:
         StoreError: It cannot be opened.
     """
@@ -85,11 +88,13 @@ class RunStore:
     def __init__(self, home: Home) -> None:
         self._home = home
         self._server = home.tracking_uri.startswith(("http:", "https:"))
+        self._artifacts = str(home.artifacts).replace("%", "%25")  # MLflow reads a path as it reads an address
         self._database = Path(make_url(home.tracking_uri).database or "") if _is_sqlite(home) else None
         try:
-            self._client: Any = self._open()
+            self.client: Any = self._open()
         except (*FAILURES, CommandError) as error:
-            raise StoreError(f"cannot open MLflow's store {home.tracking_uri}: {first_line(error)}") from error
+            place = make_url(home.tracking_uri).render_as_string(hide_password=True)
+            raise StoreError(f"cannot open MLflow's store {place}: {first_line(error)}") from error
         self._experiments: dict[str, str] = {}
         self._drawn: dict[str, dict[int, float]] = {}
 
@@ -105,6 +110,7 @@ class RunStore:
         with FileLock(lock, timeout=300):
             if tables(self._database):
                 _migrate(uri)
+                relocate(self._database, self._artifacts)
             else:
                 _make(self._database)
             return MlflowClient(uri, uri)
@@ -119,27 +125,27 @@ class RunStore:
     def run(self, run_id: str) -> Run | None:
         """A run by its id, restored if someone has deleted it or its experiment; None when it does not exist."""
         try:
-            run: Run = self._client.get_run(run_id)
+            run: Run = self.client.get_run(run_id)
         except MlflowException as error:
             if not _missing(error):
                 raise
             return None
         if run.info.lifecycle_stage == "deleted":
-            if self._client.get_experiment(run.info.experiment_id).lifecycle_stage == "deleted":
-                self._client.restore_experiment(run.info.experiment_id)
-            self._client.restore_run(run_id)
-            run = self._client.get_run(run_id)
+            if self.client.get_experiment(run.info.experiment_id).lifecycle_stage == "deleted":
+                self.client.restore_experiment(run.info.experiment_id)
+            self.client.restore_run(run_id)
+            run = self.client.get_run(run_id)
         return run
 
     def search(self, campaign: str, tags: Mapping[str, str]) -> list[Run]:
         """The runs of a campaign that carry all these tags."""
         words = " and ".join(f"tags.`{name}` = '{value}'" for name, value in tags.items())
-        return list(self._client.search_runs([self._experiment(campaign)], words, max_results=100))
+        return list(self.client.search_runs([self._experiment(campaign)], words, max_results=100))
 
     def create(self, campaign: str, shown: Projection, started: int | None) -> Run:
         """A new run with its tags; its digest is written with the rest."""
         experiment = self._experiment(campaign)
-        run: Run = self._client.create_run(experiment, started, dict(shown.tags), shown.name)
+        run: Run = self.client.create_run(experiment, started, dict(shown.tags), shown.name)
         return run
 
     def bring(self, run: Run, shown: Projection, ended: int | None = None) -> None:
@@ -166,16 +172,16 @@ class RunStore:
                         drawn[point.step] = point.metrics[CURVE]
         rest = [RunTag(name, value) for name, value in tags.items() if run.data.tags.get(name) != value]
         if len(metrics) > _METRICS_AT_ONCE:
-            self._client.log_batch(run_id, metrics=metrics)
+            self.client.log_batch(run_id, metrics=metrics)
             metrics = []
-        self._client.log_batch(run_id, metrics=metrics, params=params, tags=rest)
+        self.client.log_batch(run_id, metrics=metrics, params=params, tags=rest)
         for name in shown.obsolete(run.data.tags):
-            self._client.delete_tag(run_id, name)
+            self.client.delete_tag(run_id, name)
         if shown.status in ENDED:
             if run.info.status != shown.status or (ended is not None and run.info.end_time != ended):
-                self._client.set_terminated(run_id, shown.status, ended)
+                self.client.set_terminated(run_id, shown.status, ended)
         elif run.info.status != shown.status:
-            self._client.update_run(run_id, shown.status)
+            self.client.update_run(run_id, shown.status)
 
     def draw(
         self, run_id: str, points: Sequence[tuple[float, int, Mapping[str, float]]], tags: Mapping[str, str]
@@ -184,23 +190,23 @@ class RunStore:
         metrics = [
             Metric(name, value, int(when * 1000), step) for when, step, one in points for name, value in one.items()
         ]
-        self._client.log_batch(run_id, metrics=metrics, tags=[RunTag(*tag) for tag in tags.items()])
+        self.client.log_batch(run_id, metrics=metrics, tags=[RunTag(*tag) for tag in tags.items()])
         self.drawn(run_id).update({step: one[CURVE] for _, step, one in points if CURVE in one})
 
     def drawn(self, run_id: str) -> dict[int, float]:
         """Dev WER of the epochs that a run's curves have; an epoch is drawn on all curves or on none."""
         if run_id not in self._drawn:
-            history = self._client.get_metric_history(run_id, CURVE)
+            history = self.client.get_metric_history(run_id, CURVE)
             self._drawn[run_id] = {point.step: point.value for point in sorted(history, key=lambda one: one.timestamp)}
         return self._drawn[run_id]
 
     def tag(self, run_id: str, name: str, value: str) -> None:
         """Set one tag."""
-        self._client.set_tag(run_id, name, value)
+        self.client.set_tag(run_id, name, value)
 
     def delete(self, run_id: str) -> None:
         """Delete a run the way MLflow does: it can be restored."""
-        self._client.delete_run(run_id)
+        self.client.delete_run(run_id)
 
     def look(self, campaign: str) -> list[Seen]:
         """Every run of a campaign: one query for the local store, where MLflow's search takes 0.5 ms a run."""
@@ -213,7 +219,7 @@ class RunStore:
         found: list[Seen] = []
         token: str | None = None
         while token != "":
-            page = self._client.search_runs([experiment], max_results=1000, page_token=token)
+            page = self.client.search_runs([experiment], max_results=1000, page_token=token)
             for run in page:
                 tags = {name: run.data.tags[name] for name in _SEEN_TAGS if name in run.data.tags}
                 found.append(Seen(run.info.run_id, run.info.status, tags))
@@ -223,21 +229,21 @@ class RunStore:
     def _experiment(self, campaign: str) -> str:
         """Id of a campaign's experiment, made or restored if need be."""
         if campaign not in self._experiments:
-            found = self._client.get_experiment_by_name(campaign)
+            found = self.client.get_experiment_by_name(campaign)
             if found is None:
                 self._experiments[campaign] = self._make_experiment(campaign)
                 return self._experiments[campaign]
             if found.lifecycle_stage == "deleted":
-                self._client.restore_experiment(found.experiment_id)
+                self.client.restore_experiment(found.experiment_id)
             self._experiments[campaign] = found.experiment_id
         return self._experiments[campaign]
 
     def _make_experiment(self, campaign: str) -> str:
-        place = None if self._server else str(self._home.artifacts / campaign)
+        place = None if self._server else f"{self._artifacts}/{campaign}"
         try:
-            return str(self._client.create_experiment(campaign, place, {"mlflow.experimentKind": _KIND}))
+            return str(self.client.create_experiment(campaign, place, {"mlflow.experimentKind": _KIND}))
         except MlflowException:
-            found = self._client.get_experiment_by_name(campaign)  # another process may have been faster
+            found = self.client.get_experiment_by_name(campaign)  # another process may have been faster
             if found is None:
                 raise
             return str(found.experiment_id)
@@ -248,7 +254,7 @@ class RunStore:
         """Make a text an artifact of a run."""
         place = self._place(run)
         if place is None:
-            self._client.log_text(run.info.run_id, text, name)
+            self.client.log_text(run.info.run_id, text, name)
         else:
             place_text(text, place / name)
 
@@ -256,53 +262,14 @@ class RunStore:
         """Make the files of a folder artifacts of a run."""
         place = self._place(run)
         if place is None:
-            self._client.log_artifacts(run.info.run_id, str(folder), name)
+            self.client.log_artifacts(run.info.run_id, str(folder), name)
         else:
             link_folder(folder, place / name)
 
     def _place(self, run: Run) -> Path | None:
         """Where a run's artifacts lie on this machine; None when a server keeps them."""
         local = not self._server and run.info.artifact_uri.startswith("/")
-        return Path(run.info.artifact_uri) if local else None
-
-    # registered models
-
-    def version(self, model: str, run: Run, folder: Path, description: str, tags: Mapping[str, str]) -> int:
-        """A version of a registered model made of a folder's files; the same files of the same run are one version."""
-        self._register(model)
-        files = sorted(path for path in folder.rglob("*") if path.is_file())
-        name = f"{_CHAMPION}/{digest_files(files)[:8]}"
-        source = f"runs:/{run.info.run_id}/{name}"  # where the run's artifacts lie, wherever that will be
-        for version in self._client.search_model_versions(f"name = '{model}'"):
-            if version.source == source:
-                return int(version.version)
-        self.log_folder(run, folder, name)
-        made = self._client.create_model_version(
-            model, source, run.info.run_id, dict(tags), description=description or None, await_creation_for=0
-        )
-        return int(made.version)
-
-    def _register(self, model: str) -> None:
-        try:
-            self._client.get_registered_model(model)
-        except MlflowException as error:
-            if not _missing(error):
-                raise
-            self._client.create_registered_model(model, description=f"The best system of campaign {model}.")
-
-    def point(self, model: str, version: int) -> None:
-        """Let the alias ``champion`` name a version."""
-        self._client.set_registered_model_alias(model, _CHAMPION, str(version))
-
-    def pointed(self, model: str) -> int | None:
-        """The version that the alias ``champion`` names; None when there is none."""
-        try:
-            version = self._client.get_registered_model(model).aliases.get(_CHAMPION)
-        except MlflowException as error:
-            if not _missing(error):
-                raise
-            return None
-        return None if version is None else int(version)
+        return Path(unquote(run.info.artifact_uri)) if local else None
 
 
 def first_line(error: BaseException) -> str:

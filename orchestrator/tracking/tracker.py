@@ -16,13 +16,14 @@ from orchestrator.home import Home
 from orchestrator.record import StudyRecord, TrialRecord, TrialState
 from orchestrator.tracking.files import TrialFolders
 from orchestrator.tracking.projection import epoch_metrics, project_study, project_trial, split_finite, study_path
+from orchestrator.tracking.registry import Registry
 from orchestrator.tracking.store import CURVE, DIGEST, FAILURES, RunStore, Seen, first_line
 from orchestrator.tracking.writer import Writer
 from trainers.spec import EpochReport
 
 _log = logging.getLogger(__name__)
 
-_SLOW = 5.0  # seconds; a failure that took as long is a server that does not answer
+_SLOW = 2.0  # seconds; a failure that took as long is a server that does not answer
 _EPOCHS = 1.0  # seconds between two writes of a trial's curves
 _REST = 60.0  # seconds without a call to such a server
 
@@ -75,6 +76,7 @@ class Tracker:
         self.behind = False
         self._store = RunStore(home)
         self._writer = Writer(self._store)
+        self._registry = Registry(self._store)
         self._open: set[str] = set()
         self._pending: dict[str, list[tuple[float, EpochReport]]] = {}
         self._drawn: dict[str, float] = {}
@@ -205,17 +207,17 @@ class Tracker:
         if run is None:
             self._fell_behind(LookupError(f"no run {run_id} to register a model of"), 0.0)
             return 0
-        return self._store.version(campaign, run, folder, description, tags or {})
+        return self._registry.version(campaign, run, folder, description, tags or {})
 
     @_harmless(lambda self, campaign, version: None)
     def point_champion(self, campaign: str, version: int) -> None:
         """Let the alias ``champion`` name a version."""
-        self._store.point(campaign, version)
+        self._registry.point(campaign, version)
 
     @_harmless(lambda self, campaign: None)
     def champion_version(self, campaign: str) -> int | None:
         """The version that the alias ``champion`` names; None when there is none."""
-        return self._store.pointed(campaign)
+        return self._registry.pointed(campaign)
 
     @_harmless(lambda self, campaign, folder, run_id, key: None)
     def follow_champion(self, campaign: str, folder: Path, run_id: str, key: str) -> None:
@@ -230,8 +232,8 @@ class Tracker:
         if not run_id:
             run_id = next((run.info.run_id for run in self._store.search(campaign, {"key": key})), "")
         version = self.register(campaign, run_id, folder, tags={"key": key})
-        if version and version != self._store.pointed(campaign):
-            self._store.point(campaign, version)
+        if version and version != self._registry.pointed(campaign):
+            self._registry.point(campaign, version)
 
     def sync(self, studies: Sequence[StudyRecord], folders: Callable[[TrialRecord], TrialFolders]) -> dict[str, str]:
         """Let MLflow say what the records say, run for run.

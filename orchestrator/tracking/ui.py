@@ -1,9 +1,12 @@
 """MLflow's own user interface on the store of a home."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
+from contextlib import suppress
+from types import FrameType
 
 from orchestrator.home import Home
 from orchestrator.tracking.store import RunStore
@@ -38,9 +41,19 @@ def serve_ui(home: Home, port: int) -> int:
     command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", home.tracking_uri]
     command += ["--default-artifact-root", str(home.artifacts), "--no-serve-artifacts"]
     command += ["--host", _HOST, "--port", str(port), "--workers", "1"]
-    server = subprocess.Popen(command, env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"})
+    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    server = subprocess.Popen(command, env=environment, start_new_session=True)
+    before = signal.signal(signal.SIGTERM, _interrupt)
     try:
         return server.wait()
     except KeyboardInterrupt:
-        server.wait()
         return 0
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        with suppress(ProcessLookupError):
+            os.killpg(server.pid, signal.SIGTERM)  # the server has started processes of its own
+        server.wait()
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

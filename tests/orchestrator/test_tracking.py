@@ -5,8 +5,13 @@ import logging
 import math
 import os
 import shutil
+import signal
+import socket
+import sqlite3
 import subprocess
 import sys
+import time
+import urllib.request
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -18,10 +23,10 @@ from mlflow.exceptions import MlflowException
 
 from orchestrator.home import Home
 from orchestrator.record import StudyRecord, TrialRecord, TrialState
-from orchestrator.tracking import Tracker, TrialFolders
+from orchestrator.tracking import Tracker, TrialFolders, serve_ui
 from orchestrator.tracking.files import HYPOTHESES
 from orchestrator.tracking.store import RunStore
-from search_spaces.errors import StoreError
+from search_spaces.errors import StoreError, UserError
 from trainers import pipeline
 from trainers.artifacts import Score
 from trainers.spec import EpochReport, TrialOutcome
@@ -697,8 +702,6 @@ def test_a_file_that_is_no_database_is_refused_at_once(tmp_path, content):
 
 
 def test_a_database_of_a_later_mlflow_is_refused(home):
-    import sqlite3
-
     with sqlite3.connect(home.root / "mlflow.db") as connection:
         connection.execute("UPDATE alembic_version SET version_num = 'fffffffffff'")
     connection.close()
@@ -756,9 +759,132 @@ def test_telemetry_is_off_and_nothing_is_printed(tmp_path):
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def test_write_ahead_mode_is_on(tracker, home):
-    import sqlite3
+@pytest.mark.parametrize("name", ["two words", "100%20", "größer", "a#b"])
+def test_the_home_may_have_any_name(tmp_path, template, folders, name):
+    root = tmp_path / name
+    root.mkdir()
+    shutil.copy(template, root / "mlflow.db")
+    home = Home(root, "", f"sqlite:///{root}/mlflow.db")
+    tracker = Tracker(home)
+    run_id = tracker.finish(ended(), "", folders)
+    assert not tracker.behind
+    client = MlflowClient(home.tracking_uri)
+    assert "hypotheses.csv" in [file.path for file in client.list_artifacts(run_id)]
+    assert Path(client.download_artifacts(run_id, "checkpoint/model.safetensors")).read_bytes() == b"weights"
+    assert len(list(root.rglob("checkpoint/model.safetensors"))) == 1
 
+
+def test_a_home_can_be_moved(home, tracker, folders, tmp_path, tmp_path_factory):
+    parent = tracker.study_run(study(), {"a": 1})
+    run_id = tracker.finish(ended(), parent, folders)
+    tracker.follow_champion("digits", folders.checkpoint, run_id, "key0")
+    place = tmp_path_factory.mktemp("else") / "where"
+    shutil.copytree(tmp_path, place)
+    shutil.rmtree(tmp_path / "artifacts")
+    moved = Home(place, "", f"sqlite:///{place}/mlflow.db")
+    again = Tracker(moved)
+    client = MlflowClient(moved.tracking_uri)
+    assert artifact(client, run_id, "hypotheses.csv").is_relative_to(place)
+    assert artifact(client, run_id, "hypotheses.csv").exists()
+    assert again.sync([study(ended(run_id=run_id), run_id=parent)], lambda record: folders) == {}
+    assert artifact(client, again.start(trial(1), parent), "settings.yaml").is_relative_to(place)
+    assert again.champion_version("digits") == 1
+    assert not (tmp_path / "artifacts").exists()
+
+
+def test_a_process_killed_at_any_point_leaves_a_store_that_sync_mends(home, client):
+    code = (
+        "import sys; from orchestrator.tracking import *; from orchestrator.home import Home; from pathlib import Path;"
+        "from orchestrator.record import *; from trainers.spec import EpochReport; root = Path(sys.argv[1]);"
+        "t = Tracker(Home(root, '', f'sqlite:///{root}/mlflow.db')); parent = t.study_run("
+        "StudyRecord('digits', 'tuned', 'baseline'), {});"
+        "run = t.start(TrialRecord('digits', 'tuned', 'baseline', 0, TrialState.RUNNING, key='key0'), parent);"
+        "print(run, flush=True)\n"
+        "while True: t.start(TrialRecord('digits', 'other', 'baseline', 1, TrialState.RUNNING, key='x'), parent)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code, str(home.root)], stdout=subprocess.PIPE, text=True)
+    run_id = process.stdout.readline().strip()
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    assert client.get_run(run_id).info.status == "RUNNING"
+    made = Tracker(home).sync([study(trial(state=TrialState.WAITING, deaths=1))], no_folders)
+    assert made["digits/tuned#0"] == run_id
+    assert client.get_run(run_id).info.status == "SCHEDULED"
+    assert client.get_run(made["digits/tuned"]).info.status == "SCHEDULED"
+
+
+# the user interface
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def test_the_user_interface_says_why_it_cannot_start(home):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        with pytest.raises(UserError, match=r"port \d+ cannot be used: Address already in use; choose another"):
+            serve_ui(home, other.getsockname()[1])
+    with pytest.raises(UserError, match="on a server that shows them itself: http://lab:5000"):
+        serve_ui(replace(home, tracking_uri="http://lab:5000"), 5000)
+
+
+@pytest.fixture
+def ui(home):
+    """The user interface of the store, and its process."""
+    code = (
+        "import sys; from pathlib import Path; from orchestrator.home import Home; from orchestrator.tracking import *;"
+        "root = Path(sys.argv[1]); sys.exit(serve_ui(Home(root, '', f'sqlite:///{root}/mlflow.db'), int(sys.argv[2])))"
+    )
+    port = free_port()
+    with (home.root / "ui.log").open("w") as log:
+        process = subprocess.Popen([sys.executable, "-c", code, str(home.root), str(port)], stdout=log, stderr=log)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(240):
+            try:
+                urllib.request.urlopen(f"{url}/health", timeout=5).close()
+                break
+            except OSError:
+                assert process.poll() is None, (home.root / "ui.log").read_text()
+                time.sleep(0.25)
+        yield url, process
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@pytest.mark.slow
+def test_a_server_shows_the_runs_takes_new_ones_and_ends_with_all_its_processes(ui, home, tracker, client, folders):
+    url, process = ui
+    parent = tracker.study_run(study(), {})
+    run_id = tracker.finish(ended(), parent, folders)
+    with urllib.request.urlopen(f"{url}/get-artifact?path=hypotheses.csv&run_uuid={run_id}", timeout=30) as answer:
+        assert answer.read().decode().splitlines()[1].startswith("bad,3,3,")
+
+    remote = Tracker(replace(home, tracking_uri=url))
+    assert remote.study_run(study(), {}) == parent
+    other = remote.start(trial(1), parent)
+    remote.epoch(other, EPOCHS[0])
+    remote.finish(ended(1, run_id=other), parent, folders)
+    assert remote.sync([study(ended(0, run_id=run_id), ended(1, run_id=other), run_id=parent)], lambda _: folders) == {}
+    remote.follow_champion("digits", folders.checkpoint, other, "key1")
+    assert remote.champion_version("digits") == 1
+    assert not remote.behind
+    assert history(client, other, "train_loss") == [(1, 1.0), (2, 0.5), (3, 1 / 3)]
+    assert client.get_run(other).info.status == "FINISHED"
+
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 0
+    with pytest.raises(OSError, match="refused"):
+        urllib.request.urlopen(f"{url}/health", timeout=5)
+
+
+def test_write_ahead_mode_is_on(tracker, home):
     tracker.start(trial(), "")
     connection = sqlite3.connect(home.root / "mlflow.db")
     assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
