@@ -98,8 +98,10 @@ def dry_run(campaign: Campaign, names: Sequence[str], stored: Sequence[StudyReco
             for split, utterances in (("train", train), ("dev", dev)):
                 key = features_key(utterances, settings.features)
                 shared[f"features of {split}, {len(utterances)} utterances"] = store.has("features", key)
-            if took is None and fresh:
-                cost = training_cost(settings, *_size(campaign, store, train, settings))
+            lengths = _lengths(campaign, store, train, settings) if took is None and fresh else None
+            if lengths is not None:
+                labels = len(Alphabet.of(settings.units, (utterance.text for utterance in train)))
+                cost = training_cost(settings, *lengths, labels)
                 took, why = cost.seconds, "three steps of its network, timed now"
                 megabytes += fresh * cost.megabytes
         elif settings.language_model is not None:
@@ -108,7 +110,7 @@ def dry_run(campaign: Campaign, names: Sequence[str], stored: Sequence[StudyReco
         if not fresh + resumed:
             why = "done"
         elif took is None:
-            why = "cannot be told before its first trial"
+            why = "cannot be told yet"
         elif resumed:
             why += "; interrupted trials go on from their last epoch"
         seconds = 0.0 if not fresh + resumed else None if took is None else took * (fresh + resumed)
@@ -123,18 +125,18 @@ def dry_run(campaign: Campaign, names: Sequence[str], stored: Sequence[StudyReco
     )
 
 
-def _size(
+def _lengths(
     campaign: Campaign, store: Store, train: tuple[Utterance, ...], settings: Settings
-) -> tuple[NDArray[np.int64], int, int]:
-    """Frames of every utterance, dimensions of a frame, and labels: measured if the features are there."""
-    labels = len(Alphabet.of(settings.units, (utterance.text for utterance in train)))
-    durations = [utterance.duration for utterance in train]
-    known = all(duration is not None for duration in durations) and settings.features.kind == "logmel"
-    if known and not store.has("features", features_key(train, settings.features)):
-        lengths = np.array([max(round((duration or 0) / FRAME_SECONDS), 1) for duration in durations])
-        return lengths, settings.features.bands * settings.features.stack, labels
-    features = load_set(store, campaign.data.train, settings.features).features
-    return np.diff(features.offsets), features.dimensions, labels
+) -> tuple[NDArray[np.int64], int] | None:
+    """Frames of every utterance and dimensions of a frame; None when only computing the features would tell."""
+    if store.has("features", features_key(train, settings.features)):
+        features = load_set(store, campaign.data.train, settings.features).features
+        return np.diff(features.offsets), features.dimensions
+    durations = [utterance.duration for utterance in train if utterance.duration is not None]
+    if len(durations) < len(train) or settings.features.kind != "logmel":
+        return None
+    lengths = np.array([max(round(duration / FRAME_SECONDS), 1) for duration in durations])
+    return lengths, settings.features.bands * settings.features.stack
 
 
 def _makespan(studies: Sequence[StudyPlan], workers: int) -> float:
