@@ -10,6 +10,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from orchestrator.progress import seconds_left
 from orchestrator.record import StudyRecord, TrialRecord, TrialState
 from orchestrator.tables import duration, percent
 from trainers.spec import EpochReport
@@ -97,11 +98,11 @@ class Screen(Lines):
     def __init__(self, campaign: str) -> None:
         super().__init__(campaign)
         self._console = Console()
-        self._live = Live(console=self._console, refresh_per_second=4, get_renderable=self._render)
         self._began = time.monotonic()
         self._step: tuple[str, int, int] | None = None
         self._studies: Sequence[StudyRecord] = ()
         self._running: dict[str, tuple[TrialRecord, EpochReport | None, float]] = {}
+        self._live = Live(console=self._console, refresh_per_second=4, get_renderable=self._render)
 
     def __enter__(self) -> "Screen":
         self._live.__enter__()
@@ -166,13 +167,14 @@ class Screen(Lines):
 
     def _table_of_studies(self) -> Table:
         table = Table(box=None, padding=(0, 1), header_style="dim")
-        for name, justify in (("study", "left"), ("", "left"), ("trials", "right"), ("best dev WER", "right")):
-            table.add_column(name, justify=justify, no_wrap=True)  # type: ignore[arg-type]
+        for name in ("study", "", "trials", "best dev WER", "time left"):
+            table.add_column(name, justify="left" if name in ("study", "") else "right", no_wrap=True)
         for study in self._studies:
             budget = max(study.budget, study.finished)
             bar = ProgressBar(max(budget, 1), study.finished, width=24)
             best = percent(study.best.dev_wer if study.best else None)
-            table.add_row(study.name, bar, f"{study.finished}/{budget}", best)
+            left = seconds_left(study, budget)
+            table.add_row(study.name, bar, f"{study.finished}/{budget}", best, duration(left) if left else "")
         return table
 
     def _table_of_trials(self) -> Table:

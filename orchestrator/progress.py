@@ -46,23 +46,29 @@ def study_progress(definition: StudyDefinition, record: StudyRecord | None) -> S
         record: What is stored of it; None when nothing is.
     """
     record = record or StudyRecord("", definition.name, definition.strategy)
-    running = record.count(TrialState.RUNNING)
     budget = max(record.budget or definition.trials, len(record.trials))
-    took = seconds_a_trial(record)
-    left = budget - record.finished
     return StudyProgress(
         study=definition.name,
         strategy=definition.strategy,
         complete=record.count(TrialState.COMPLETE),
         pruned=record.count(TrialState.PRUNED),
         failed=record.count(TrialState.FAILED),
-        running=running,
+        running=record.count(TrialState.RUNNING),
         waiting=record.count(TrialState.WAITING),
         budget=budget,
         best_dev_wer=record.best.dev_wer if record.best else None,
-        seconds_a_trial=took,
-        seconds_left=0.0 if not left else None if took is None else took * left / max(running, 1),
+        seconds_a_trial=seconds_a_trial(record),
+        seconds_left=seconds_left(record, budget),
     )
+
+
+def seconds_left(record: StudyRecord, budget: int) -> float | None:
+    """Wall time until a study's budget is used up at the present pace; None before a trial is complete."""
+    left = budget - record.finished
+    took = seconds_a_trial(record)
+    if left <= 0:
+        return 0.0
+    return None if took is None else took * left / max(record.count(TrialState.RUNNING), 1)
 
 
 def seconds_a_trial(record: StudyRecord) -> float | None:

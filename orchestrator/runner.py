@@ -147,6 +147,7 @@ class Runner:
             if self._close_finished():
                 continue
             if not self._jobs and all(study.closed or not self._startable(study) for study in self._studies.values()):
+                self._show(now=True)
                 return
             for event in self._engine.events(timeout=1.0):
                 self._handle(event)
@@ -155,8 +156,8 @@ class Runner:
     def _records(self) -> list[StudyRecord]:
         return [study.sampled.record() for study in self._studies.values()]
 
-    def _show(self) -> None:
-        if time.monotonic() - self._shown < 0.5:
+    def _show(self, *, now: bool = False) -> None:
+        if time.monotonic() - self._shown < 0.5 and not now:
             return
         self._shown = time.monotonic()
         self._observer.studies(self._records())

@@ -14,5 +14,6 @@ def command(port: int) -> int:
     from orchestrator.tracking import serve_ui
 
     home = Home.here()
-    click.echo(f"http://127.0.0.1:{port} shows {home.tracking_uri}; Ctrl-C ends it")
+    page = f"http://127.0.0.1:{port}/#/experiments?workflowType=machine_learning"
+    click.echo(f"Open {page}\nIt shows {home.tracking_uri}; Ctrl-C ends it.")
     return serve_ui(home, port)
