@@ -57,7 +57,7 @@ def tiny(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tiny")
     rng = np.random.default_rng(7)
     train = [" ".join(rng.choice(WORDS, rng.integers(1, 4))) for _ in range(12)]
-    dev = ["YES", "STOP NO", "GO YES", "NO NO STOP"]
+    dev = ["STOP NO", "YES", "NO NO STOP", "GO YES"]  # not in the order of their lengths
     return TinyData(
         folder, feature_set(folder / "train.jsonl", train, seed=1), feature_set(folder / "dev.jsonl", dev, seed=2)
     )

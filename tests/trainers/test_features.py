@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from search_spaces.axes.features import FeatureSettings
 from search_spaces.errors import DataError
+from trainers.artifacts import Utterance
 from trainers.data.batches import make_batch
 from trainers.data.features import PackedFeatures, features_key, log_mel, pack, read_features
 from trainers.data.manifest import read_manifest
@@ -244,6 +245,15 @@ def test_a_tone_is_loudest_in_the_band_around_its_frequency():
         loudest = log_mel(np.sin(2 * np.pi * frequency * time).astype(np.float32), RATE, 40).mean(0).argmax()
         mel = 1127 * np.log1p(frequency / 700)
         assert edges[loudest] <= mel <= edges[loudest + 2]
+
+
+def test_channels_are_averaged(tmp_path):
+    rng = np.random.default_rng(0)
+    channels = (0.1 * rng.standard_normal((4000, 2))).astype(np.float32)
+    soundfile.write(tmp_path / "stereo.wav", channels, RATE, subtype="FLOAT")
+    utterance = Utterance("stereo", "GO", tmp_path / "stereo.wav", "audio")
+    found = read_features(utterance, FeatureSettings(bands=20))
+    np.testing.assert_allclose(found, log_mel(channels.mean(1), RATE, 20), atol=1e-5)
 
 
 def test_twice_the_amplitude_adds_the_logarithm_of_four():

@@ -69,6 +69,13 @@ def test_utterances_of_a_batch_have_masks_of_their_own_and_each_width_and_place_
     assert len(patterns) == 1 + 10 + 9 + 8
 
 
+def test_the_padding_of_a_short_utterance_takes_none_of_its_time_masks():
+    kept = masked([100] + [10] * 400, 100, 2, time_masks=1, time_mask_share=0.5)
+    hit = [bool(runs(row[:10, 0])) for row in kept[1:]]
+    # widths are 0 to 5, each as likely
+    assert sum(hit) / 400 == pytest.approx(5 / 6, abs=0.08)
+
+
 def test_masks_follow_the_seed_and_leave_their_input_alone():
     options = {"feature_masks": 2, "time_masks": 2, "time_mask_share": 0.3}
     assert torch.equal(masked([30, 20], 30, 12, seed=4, **options), masked([30, 20], 30, 12, seed=4, **options))

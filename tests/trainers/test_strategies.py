@@ -141,7 +141,7 @@ def test_a_trial_goes_from_its_spec_to_an_outcome_and_is_not_run_twice(name, sch
     assert outcome.units == "word"
     assert store.has("posteriors", outcome.posteriors)
     lines = (store.path("outcomes", spec.key) / "hypotheses.jsonl").read_text(encoding="utf-8").splitlines()
-    assert [json.loads(line)["reference"] for line in lines] == ["YES", "STOP NO", "GO YES", "NO NO STOP"]
+    assert [json.loads(line)["reference"] for line in lines] == ["STOP NO", "YES", "NO NO STOP", "GO YES"]
     if schema.trains:
         assert [report.epoch for report in reports] == [1, 2]
         assert outcome.epochs == tuple(reports)

@@ -1,0 +1,67 @@
+import numpy as np
+import pytest
+import torch
+
+from trainers.artifacts import Posteriors
+from trainers.checkpoint import load_checkpoint
+from trainers.data.batches import make_batch
+from trainers.data.labels import Alphabet
+from trainers.data.sets import Corpus, encode_targets
+from trainers.losses.ctc import ctc_loss
+from trainers.losses.distillation import distillation_loss, select_frames
+from trainers.model.network import Network
+from trainers.pipeline import resolve_settings
+from trainers.strategies.self_distillation import SelfDistillation, gather
+from trainers.trial import Trial
+
+
+@pytest.fixture
+def prepare(make_spec, store, trained):
+    """A strategy with these settings that has its teacher, a batch, and both networks' say on it."""
+
+    def preparer(values, student=None):
+        spec = make_spec("self_distillation", values, {"teacher": (trained.ingredient,)})
+        trial = Trial(spec, resolve_settings(dict(spec.settings)), store, lambda report: True)
+        alphabet = Alphabet.of("word", trial.train.references)
+        torch.manual_seed(3)
+        network = student or Network(trial.settings.model, trial.train.features.dimensions, len(alphabet))
+        targets = encode_targets(trial.train, alphabet, network.output_lengths)
+        strategy = SelfDistillation(trial)
+        strategy.prepare(network, Corpus(trial.train, targets, trial.dev, alphabet))
+        batch = make_batch(trial.train.features, np.array([5, 0, 3]), targets)
+        teacher = load_checkpoint(trained.folder).network()
+        with torch.no_grad():
+            taught, lengths = teacher(batch.features, batch.lengths)
+            log_probs, _ = network.eval()(batch.features, batch.lengths)
+        return strategy, batch, log_probs, lengths, taught
+
+    return preparer
+
+
+@pytest.mark.parametrize("alpha", [0.3, 1.0])
+@pytest.mark.parametrize("beta", [None, 0.0, 2.0])
+@pytest.mark.parametrize("temperature", [1.0, 2.5])
+@pytest.mark.parametrize("frames", ["all", "blank_elim"])
+def test_the_loss_is_the_teacher_s_and_the_transcript_s_with_their_weights(prepare, alpha, beta, temperature, frames):
+    values = {"alpha": alpha, "beta": beta, "temperature": temperature, "frames": frames}
+    strategy, batch, log_probs, lengths, taught = prepare({f"distillation.{name}": v for name, v in values.items()})
+    weights = select_frames(taught, lengths, frames)
+    divergence = distillation_loss(log_probs, taught, weights, temperature, batch.tokens)
+    ctc = ctc_loss(log_probs, lengths, batch.targets, batch.target_lengths)
+    assert divergence > 0.1
+    expected = alpha * divergence + (1 - alpha if beta is None else beta) * ctc
+    torch.testing.assert_close(strategy.loss(log_probs, lengths, batch), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_student_that_is_the_teacher_has_nothing_to_learn_from_it(prepare, trained):
+    values = {"distillation.alpha": 1.0, "distillation.frames": "all"}
+    teacher = load_checkpoint(trained.folder).network()
+    strategy, batch, log_probs, lengths, _ = prepare(values, teacher)
+    assert abs(strategy.loss(log_probs, lengths, batch).item()) < 1e-4
+
+
+def test_posteriors_of_a_batch_stand_in_its_order_with_zeros_behind_them():
+    log_probs = np.arange(1, 13, dtype=np.float32).reshape(6, 2)
+    posteriors = Posteriors(("a", "b", "c"), log_probs, np.array([0, 1, 3, 6]), ("", "x"))
+    found = gather(posteriors, np.array([2, 0]), 4)
+    assert found.tolist() == [[[7, 8], [9, 10], [11, 12], [0, 0]], [[1, 2], [0, 0], [0, 0], [0, 0]]]
