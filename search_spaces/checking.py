@@ -55,8 +55,12 @@ class Checker:
 
     def _written(self, place: Place) -> Place:
         """The place without the steps that the file does not have, such as the alternatives of a type."""
-        while place and place not in self.source.lines:
-            place = place[:-1]
+        value = self.source.data
+        for depth, step in enumerate(place):
+            inside = step in value if isinstance(value, dict) else isinstance(value, list) and step in range(len(value))
+            if not inside:
+                return place[:depth]
+            value = value[step]
         return place
 
 
