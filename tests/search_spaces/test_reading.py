@@ -596,6 +596,18 @@ def test_a_checkpoint_s_folder_may_stand_where_a_study_would(read):
     assert campaign.with_needs("again") == ("again",)
 
 
+def test_changes_take_the_place_of_what_the_file_says_and_are_checked_like_it(folder):
+    path = folder / "c.yaml"
+    path.write_text(HEAD + "train: {epochs: 3, lr: 0.1}\n" + STUDIES)
+    changes = {"train.epochs": 5, "units": "char", "studies.base.seed": 7}
+    campaign = read_campaign(path, catalogue(), changes)
+    assert campaign.settings == {"train": {"epochs": 5, "lr": 0.1}, "units": "char"}
+    assert campaign.studies["base"].seed == 7
+    with pytest.raises(CampaignError) as caught:
+        read_campaign(path, catalogue(), {"train.epochs": 0, "studies.base.trials": 0, "train.epoch": 3})
+    assert [mistake.key for mistake in caught.value.mistakes] == ["train.epoch", "train.epochs", "studies.base.trials"]
+
+
 def test_without_a_catalogue_names_of_strategies_and_settings_are_taken_as_written(read):
     text = (
         HEAD
