@@ -30,7 +30,7 @@ class _StudyKeys(Section):
     sampler: SamplerSettings = Field(default_factory=SamplerSettings)
     pruner: PrunerSettings = Field(default_factory=PrunerSettings)
     seed: int = Field(1, ge=0, lt=2**31)
-    hypothesis: tuple[float, float] | None = None
+    hypothesis: tuple[float, float] | None = Field(None, strict=False)
 
 
 def read_study(

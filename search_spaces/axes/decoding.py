@@ -39,6 +39,6 @@ class LanguageModelSettings(Section):
         discount_fallback: Take fixed discounts where the text is too small or too regular to estimate them.
     """
 
-    text: Path
+    text: Path = Field(strict=False)
     order: int = Field(4, ge=2, le=6)
     discount_fallback: bool = False

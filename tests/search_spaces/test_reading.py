@@ -155,7 +155,7 @@ ONE_MISTAKE = {
     "a range of real numbers for a whole number": (
         "studies:\n  base: {strategy: baseline, trials: 2, space: {train.epochs: {float: [1, 4]}}}\n",
         "line 4: studies.base.space.train.epochs: ",
-        ["valid integer", "fractional part"],
+        ["valid integer", "got 1.0"],
     ),
     "a choice that the setting does not have": (
         "studies:\n  base: {strategy: baseline, trials: 2, space: {units: {choice: [char, bpe]}}}\n",
@@ -623,3 +623,17 @@ def test_without_a_catalogue_names_of_strategies_and_settings_are_taken_as_writt
 def test_without_a_catalogue_the_shape_is_checked_all_the_same(mistakes):
     found = mistakes(HEAD + "studies:\n  a: {strategy: x, needs: {of: z}}\n  b: {trials: many}\n", strategies=False)
     assert [line.split(": ")[1] for line in found] == ["studies.a.needs.of", "studies.b.strategy", "studies.b.trials"]
+
+
+@pytest.mark.parametrize("value", ["true", '"12"', "12.0"])
+def test_a_value_of_another_type_is_not_bent_into_one_that_fits(tmp_path, value):
+    path = tmp_path / "c.yaml"
+    for split in ("train", "dev"):
+        (tmp_path / f"{split}.jsonl").write_text("{}", encoding="utf-8")
+    path.write_text(
+        "campaign: c\ndata: {train: train.jsonl, dev: dev.jsonl}\n"
+        f"train: {{epochs: {value}}}\nstudies: {{a: {{strategy: baseline}}}}\n",
+        encoding="utf-8",
+    )
+    with pytest.raises(CampaignError, match=r"line 3: train\.epochs: should be a valid integer"):
+        read_campaign(path, catalogue())

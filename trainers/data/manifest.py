@@ -5,6 +5,7 @@
 """
 
 import json
+import os
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,8 @@ def _checked(path: Path, number: int, key: str, entry: dict[str, Any]) -> Uttera
     source = path.parent / entry[key]
     if not source.is_file():
         return Mistake(number, key, f"no such file: {source}")
+    if not os.access(source, os.R_OK):
+        return Mistake(number, key, f"may not be read: {source}")
     duration = entry.get("duration")
     if duration is not None and duration <= 0:
         return Mistake(number, "duration", f"must be above 0 seconds; got {duration}")
