@@ -4,7 +4,7 @@ BiLSTMEncoder against nn.LSTM over packed sequences, with the same weights: valu
 then forward and backward timed, at lengths as a shuffled batch has them and as a batch bucketed by length has them.
 (At lengths all equal torch notices that nothing is packed, and the two are equally fast.) ConvEncoder with batch norm
 over valid frames against the same net with nn.BatchNorm1d, whose statistics read padding. Rivals alternate, so that
-another load on the machine meets both.
+another load on the machine meets both. The process is set up as a trial's is.
 
     python benchmarks/encoder.py
 """
@@ -15,8 +15,9 @@ import statistics
 import time
 from collections.abc import Callable
 
-# before torch reads it: a second thread on a busy machine costs more than it gives
-os.environ.setdefault("OMP_NUM_THREADS", "1")
+from trainers.process import THREADS, set_up
+
+os.environ.update(THREADS)  # before torch reads them
 
 import torch
 from torch import Tensor, nn
@@ -127,7 +128,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=11, help="turns of each rival")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
-    torch.set_num_threads(1)
+    set_up()
     torch.manual_seed(args.seed)
     for shortest in (60, 95):
         lengths = torch.randint(shortest * args.frames // 100, args.frames + 1, (args.batch,))

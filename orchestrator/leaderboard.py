@@ -40,8 +40,9 @@ def leaderboard(studies: Sequence[StudyRecord], champion: TrialRecord | None = N
     """One row a study, the lowest dev WER first; a study without a complete trial comes last.
 
     ``dev_wer`` (percent) and what follows it are of the study's best complete trial; ``training_seconds`` is the wall
-    time of all its trials. ``promoted`` says ``study`` for the best of its study and ``champion`` for that of the
-    campaign. The best of several trials on dev is better there than it would be elsewhere.
+    time of all its trials; ``checkpoint`` is a folder of the home. ``promoted`` says ``study`` for the best of its study
+    and ``champion`` for that of the campaign. The best of several trials on dev is better there than it would be
+    elsewhere.
 
     Args:
         studies: The studies with all their trials.
@@ -81,6 +82,6 @@ def _row(study: StudyRecord, champion: TrialRecord | None) -> dict[str, Any]:
         "seed": best.seed,
         "trial": best.number,
         "run_id": best.run_id,
-        "checkpoint": outcome.checkpoint,
+        "checkpoint": f"store/checkpoints/{outcome.checkpoint}",
         "promoted": "champion" if is_champion else "study" if best.promoted else "",
     }

@@ -41,7 +41,7 @@ def plain_table(columns: Mapping[str, str], rows: Sequence[Sequence[str]]) -> Ta
     """
     table = Table(box=None, padding=(0, 1), header_style="bold")
     for name, justify in columns.items():
-        table.add_column(name, justify="right" if justify == "right" else "left")
+        table.add_column(name, justify="right" if justify == "right" else "left", no_wrap=name == "study")
     for row in rows:
         table.add_row(*row)
     return table
@@ -73,7 +73,7 @@ def _cells(row: Mapping[Any, Any]) -> list[str]:
         row["decoder"],
         trials,
         duration(row["training_seconds"]),
-        "champion" if row["promoted"] == "champion" else "",
+        "*" if row["promoted"] == "champion" else "",
     ]
 
 
@@ -86,7 +86,8 @@ def summary(campaign: Campaign, home: Home, records: Sequence[StudyRecord], cham
     console = Console(highlight=False)
     console.print()
     console.print(board(records, champion))
-    console.print("[dim]trials: complete + stopped early + failed; the best of several flatters itself on dev[/]")
+    console.print("[dim]* champion; trials: complete + stopped early + failed[/]")
+    console.print("[dim]the best of several trials flatters itself on the set that chose it[/]")
     empty = [study.name for study in records if study.best is None]
     if empty:
         console.print(f"[yellow]without a result: {', '.join(empty)}; logs are under {home.logs}[/]")

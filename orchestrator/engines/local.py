@@ -5,7 +5,6 @@ with it. Every process computes on one thread: several workers that each ask for
 """
 
 import contextlib
-import ctypes
 import multiprocessing
 import os
 import signal
@@ -18,9 +17,9 @@ from pathlib import Path
 
 from orchestrator.engines.engine import Died, Event, Failed, Finished, Job, Reported
 from search_spaces.errors import UserError
+from trainers.process import THREADS
 from trainers.spec import EpochReport, TrialOutcome
 
-_THREADS = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
 _PRELOAD = ["trainers.pipeline", "trainers.strategies.baseline", "trainers.strategies.self_distillation"]
 
 
@@ -33,7 +32,8 @@ class LocalEngine:
 
     def __init__(self, slots: int) -> None:
         self.slots = slots
-        os.environ.update({name: os.environ.get(name, value) for name, value in _THREADS.items()})
+        for name, value in THREADS.items():
+            os.environ.setdefault(name, value)
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(_PRELOAD)
         self._jobs: dict[str, tuple[ForkServerProcess, Connection, Connection]] = {}
@@ -109,13 +109,11 @@ def _run(job: Job, channel: Connection, lifeline: Connection) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_die_with, args=(lifeline,), daemon=True).start()
     _log_to(job.log)
-    _keep_heap()
-    import torch
-
     from trainers.pipeline import run_trial
+    from trainers.process import set_up
     from trainers.store import Store
 
-    torch.set_num_threads(1)
+    set_up()
 
     def report(epoch: EpochReport) -> bool:
         channel.send(epoch)
@@ -144,15 +142,3 @@ def _log_to(path: Path) -> None:
     os.dup2(file, 1)
     os.dup2(file, 2)
     os.close(file)
-
-
-def _keep_heap() -> None:
-    """Keep freed memory in the process: a training step frees and takes the same megabytes over and over.
-
-    With glibc's defaults they go back to the system each time, and the page faults cost 7 % of a convolutional and 15 %
-    of a recurrent step (`benchmarks/encoder.py`). Other C libraries are left alone.
-    """
-    with contextlib.suppress(OSError, AttributeError):
-        libc = ctypes.CDLL("libc.so.6")
-        for option, value in ((-3, 1 << 30), (-1, 1 << 30), (-2, 64 << 20)):  # mmap and trim thresholds, top pad
-            libc.mallopt(option, value)

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 HYPOTHESES = "hypotheses.jsonl"
-_COLUMNS = ("id", "errors", "words", "reference", "hypothesis", "substitutions", "deletions", "insertions")
+_COLUMNS = ("errors", "words", "reference", "hypothesis", "substitutions", "deletions", "insertions", "id")
 
 
 @dataclass(frozen=True, slots=True)
