@@ -40,9 +40,9 @@ def leaderboard(studies: Sequence[StudyRecord], champion: TrialRecord | None = N
     """One row a study, the lowest dev WER first; a study without a complete trial comes last.
 
     ``dev_wer`` (percent) and what follows it are of the study's best complete trial; ``training_seconds`` is the wall
-    time of all its trials; ``checkpoint`` is a folder of the home. ``promoted`` says ``study`` for the best of its study
-    and ``champion`` for that of the campaign. The best of several trials on dev is better there than it would be
-    elsewhere.
+    time of all its trials; ``checkpoint`` is a folder of the home. ``promoted`` says ``study`` for the best of its
+    study and ``champion`` for that of the campaign. The best of several trials on dev is better there than it would
+    be elsewhere.
 
     Args:
         studies: The studies with all their trials.

@@ -1,4 +1,4 @@
-"""Named studies in Optuna: the queue, the choice of points, pruning, and the records. The only importer of optuna.
+"""One named study in Optuna: its queue, its reports, its records.
 
 Optuna's storage is the truth about a campaign: what MLflow shows and what a leaderboard says is made from it. A
 trial is claimed under a lock, so that no two workers get the same one, and carries the name of its owner: a trial
@@ -6,23 +6,20 @@ whose owner is dead goes back to the queue with its number and its parameters.
 """
 
 import json
-import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import optuna
 from filelock import FileLock
 from optuna.trial import FrozenTrial
-from sqlalchemy.exc import SQLAlchemyError
 
-from orchestrator.home import Home
 from orchestrator.owner import Owner
 from orchestrator.record import StudyRecord, TrialRecord, TrialState
-from orchestrator.sqlite import tune_connections
+from orchestrator.sampling.choice import choose_pruner, choose_sampler, suggest
 from search_spaces.campaign import PrunerSettings, SamplerSettings
-from search_spaces.errors import StoreError, StudyMismatchError
-from search_spaces.space import Axis, Float, Int, Space, Value
+from search_spaces.errors import StudyMismatchError
+from search_spaces.space import Space, Value
 from trainers.spec import EpochReport, TrialOutcome
 
 MAX_DEATHS = 3
@@ -65,78 +62,6 @@ class Claim:
     params: Mapping[str, Value]
     overrides: Mapping[str, Value]
     run_id: str
-
-
-class Sampling:
-    """All studies of a home.
-
-    Args:
-        home: Where the database is.
-
-    Raises:
-        StoreError: The database cannot be opened.
-    """
-
-    def __init__(self, home: Home) -> None:
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
-        warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
-        tune_connections()
-        self._home = home
-        try:
-            # a fresh SQLite file does not survive several processes that make its tables at once
-            with FileLock(home.lock("optuna")):
-                self._storage = optuna.storages.get_storage(optuna.storages.RDBStorage(home.storage_url))
-        except (SQLAlchemyError, RuntimeError, OSError) as error:
-            raise StoreError(f"cannot open the trials' database of {home.root}: {_plain(error)}") from error
-
-    def names(self, campaign: str) -> list[str]:
-        """Names of the stored studies of a campaign, in the order in which they were made."""
-        prefix = f"{campaign}/"
-        summaries = optuna.get_all_study_names(self._storage)
-        return [name.removeprefix(prefix) for name in summaries if name.startswith(prefix)]
-
-    def records(self, campaign: str) -> list[StudyRecord]:
-        """Every stored study of a campaign with all its trials."""
-        return [self._load(campaign, name).record() for name in self.names(campaign)]
-
-    def _load(self, campaign: str, name: str) -> "SampledStudy":
-        study = optuna.load_study(study_name=f"{campaign}/{name}", storage=self._storage)
-        return SampledStudy(study, self._storage, FileLock(self._home.lock("claim")), campaign, name)
-
-    def open(
-        self,
-        campaign: str,
-        name: str,
-        strategy: str,
-        definition: Mapping[str, Any],
-        space: Space,
-        points: Sequence[Point],
-    ) -> "SampledStudy":
-        """Open a study, made now if it is new.
-
-        Args:
-            campaign: Name of the campaign.
-            name: Name of the study.
-            strategy: Name of its strategy.
-            definition: All that its trials' results depend on, as plain values.
-            space: The axes.
-            points: What to try first; put in the queue when the study is made.
-
-        Raises:
-            StudyMismatchError: It was made from another definition.
-        """
-        with FileLock(self._home.lock("claim")):
-            full = f"{campaign}/{name}"
-            if full not in optuna.get_all_study_names(self._storage):
-                study = optuna.create_study(study_name=full, storage=self._storage, direction="minimize")
-                for point in points:
-                    study.enqueue_trial(dict(point.params), user_attrs={"overrides": dict(point.overrides)})
-                study.set_user_attr("strategy", strategy)
-                study.set_user_attr("definition", dict(definition))
-        opened = self._load(campaign, name)
-        opened.space = space
-        opened.refuse_other(definition)
-        return opened
 
 
 class SampledStudy:
@@ -197,11 +122,11 @@ class SampledStudy:
             waiting = any(trial.state is optuna.trial.TrialState.WAITING for trial in trials)
             if len(trials) >= budget and not waiting:
                 return None
-            self._study.sampler = _sampler(sampler, self.space, (seed * 1_000_003 + len(trials)) % 2**31)
+            self._study.sampler = choose_sampler(sampler, self.space, (seed * 1_000_003 + len(trials)) % 2**31)
             trial = self._study.ask()
             for axis in self.space:
                 if all(trial.params.get(name) == value for name, value in axis.when.items()):
-                    _suggest(trial, axis)
+                    suggest(trial, axis)
             trial.set_user_attr("owner", asdict(owner))
         overrides = trial.user_attrs.get("overrides", {})
         return Claim(trial.number, trial.params, overrides, trial.user_attrs.get("run_id", ""))
@@ -228,7 +153,7 @@ class SampledStudy:
             self.note_trial(number, "left_plateau", True)
         if not left or report.epoch >= report.epochs:
             return True
-        return not _pruner(pruner, report.epochs).prune(self._study, self._trial(number))
+        return not choose_pruner(pruner, report.epochs).prune(self._study, self._trial(number))
 
     def complete(self, number: int, outcome: TrialOutcome) -> None:
         """Close a trial that ran to its end or was stopped because it was losing; the first result of a trial stays."""
@@ -321,42 +246,6 @@ class SampledStudy:
         return self._study.get_trials(deepcopy=False)[number]
 
 
-def _suggest(trial: optuna.Trial, axis: Axis) -> None:
-    match axis.range:
-        case Float(low, high, log, step):
-            trial.suggest_float(axis.name, low, high, log=log, step=step)
-        case Int(low, high, log, step):
-            trial.suggest_int(axis.name, low, high, log=log, step=step)
-        case categorical:
-            trial.suggest_categorical(axis.name, categorical.choices)
-
-
-def _sampler(settings: SamplerSettings, space: Space, seed: int) -> optuna.samplers.BaseSampler:
-    """A sampler of its own for every claim: its choice depends on the finished trials and the seed alone."""
-    samplers = optuna.samplers
-    match settings.kind:
-        case "tpe":
-            return samplers.TPESampler(
-                seed=seed, n_startup_trials=settings.startup, multivariate=True, group=space.conditional
-            )
-        case "gp":
-            return samplers.GPSampler(seed=seed, n_startup_trials=settings.startup)
-        case "cmaes":
-            return samplers.CmaEsSampler(seed=seed, n_startup_trials=settings.startup, warn_independent_sampling=False)
-        case "random" | "grid":  # a grid waits in the queue, all of it
-            return samplers.RandomSampler(seed=seed)
-
-
-def _pruner(settings: PrunerSettings, epochs: int) -> optuna.pruners.BasePruner:
-    match settings.kind:
-        case "median":
-            return optuna.pruners.MedianPruner(settings.startup, settings.warmup)
-        case "hyperband":
-            return optuna.pruners.HyperbandPruner(1, epochs, settings.reduction)
-        case "none":
-            return optuna.pruners.NopPruner()
-
-
 def _record(trial: FrozenTrial, campaign: str, study: str, strategy: str, promoted: int | None) -> TrialRecord:
     attributes = trial.user_attrs
     state = _STATES[trial.state]
@@ -390,7 +279,3 @@ def _differences(old: Any, new: Any, place: str = "") -> list[str]:
         keys = dict.fromkeys([*old, *new])
         return [line for key in keys for line in _differences(old.get(key), new.get(key), f"{place}.{key}".lstrip("."))]
     return [] if old == new else [f"{place}: was {json.dumps(old)}, is now {json.dumps(new)}"]
-
-
-def _plain(error: Exception) -> str:
-    return str(getattr(error, "orig", None) or error).split("\n")[0]
