@@ -54,8 +54,11 @@ def prepare(campaign: Campaign, names: Iterable[str], store: Store, progress: Pr
         settings = base_settings(campaign, study)
         key = settings.features.model_dump_json()
         if key not in sets:
-            train = load_set(store, campaign.data.train, settings.features, _part(progress, "features of train"))
-            dev = load_set(store, campaign.data.dev, settings.features, _part(progress, "features of dev"))
+            splits = {"train": campaign.data.train, "dev": campaign.data.dev}
+            train, dev = (
+                load_set(store, manifest, settings.features, _part(progress, f"features of {name}"), data[name])
+                for name, manifest in splits.items()
+            )
             sets[key] = train, dev
         train, dev = sets[key]
         if train.features.dimensions != dev.features.dimensions:

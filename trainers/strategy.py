@@ -18,7 +18,7 @@ from trainers.artifacts import Hypothesis
 from trainers.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from trainers.data.batches import Batch
 from trainers.data.labels import Alphabet
-from trainers.data.sets import Corpus, UtteranceSet, encode_targets, load_set
+from trainers.data.sets import Corpus, UtteranceSet, encode_targets
 from trainers.decoding.greedy import greedy_text
 from trainers.emission import posteriors
 from trainers.loop import Progress, Pruned, train
@@ -135,7 +135,7 @@ def decode_greedily(trial: Trial, key: str, checkpoint: Checkpoint) -> tuple[Tri
         key: Key of the checkpoint.
         checkpoint: The network.
     """
-    dev = load_set(trial.store, trial.spec.dev, checkpoint.features)
+    dev = trial.load("dev", checkpoint.features)
     name, frames = posteriors(trial.store, key, checkpoint, dev.features)
     hypotheses = [
         Hypothesis(utterance, greedy_text(log_probs, checkpoint.alphabet))

@@ -2,7 +2,9 @@
 
 from collections.abc import Callable
 from functools import cached_property
+from typing import Literal
 
+from search_spaces.axes.features import FeatureSettings
 from search_spaces.axes.settings import Settings
 from trainers.data.sets import UtteranceSet, load_set
 from trainers.spec import EpochReport, TrialSpec
@@ -30,9 +32,14 @@ class Trial:
     @cached_property
     def train(self) -> UtteranceSet:
         """The training set, read when it is first asked for."""
-        return load_set(self.store, self.spec.train, self.settings.features)
+        return self.load("train", self.settings.features)
 
     @cached_property
     def dev(self) -> UtteranceSet:
         """The set that selects, read when it is first asked for."""
-        return load_set(self.store, self.spec.dev, self.settings.features)
+        return self.load("dev", self.settings.features)
+
+    def load(self, split: Literal["train", "dev"], features: FeatureSettings) -> UtteranceSet:
+        """A split with features of another kind than the trial's own: those that some checkpoint reads."""
+        manifest = self.spec.train if split == "train" else self.spec.dev
+        return load_set(self.store, manifest, features, content=self.spec.data.get(split, ""))

@@ -133,10 +133,16 @@ def _stored(path: Path) -> NDArray[np.float32]:
     return array.astype(np.float32)
 
 
-def features_key(utterances: tuple[Utterance, ...], settings: FeatureSettings) -> str:
-    """Key of the packed file of a set: what it is computed from, not where that lies."""
+def features_key(utterances: tuple[Utterance, ...], settings: FeatureSettings, content: str = "") -> str:
+    """Key of the packed file of a set: what it is computed from, not where that lies.
+
+    Args:
+        utterances: The set.
+        settings: Which features.
+        content: The set's fingerprint; computed from its files, every one of them, if it is not given.
+    """
     kind = [settings.kind, settings.bands] if settings.kind == "logmel" else [settings.kind]
-    return digest([_FORMAT, fingerprint(utterances), kind])
+    return digest([_FORMAT, content or fingerprint(utterances), kind])
 
 
 def pack(
@@ -145,6 +151,7 @@ def pack(
     utterances: tuple[Utterance, ...],
     settings: FeatureSettings,
     progress: Progress = lambda done, total: None,
+    content: str = "",
 ) -> PackedFeatures:
     """The features of a set, computed once and then mapped.
 
@@ -154,6 +161,7 @@ def pack(
         utterances: The set.
         settings: Which features.
         progress: Called with the utterances done and all of them while the file is computed.
+        content: The set's fingerprint if it is known.
 
     Raises:
         DataError: With every utterance that cannot be used and why.
@@ -166,7 +174,7 @@ def pack(
     def make(folder: Path) -> None:
         _write(folder, manifest, utterances, settings, progress)
 
-    key = features_key(utterances, settings)
+    key = features_key(utterances, settings, content)
     folder = store.entry("features", key, make)
     index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
     moments = np.load(folder / "moments.npy")

@@ -58,9 +58,20 @@ class Corpus:
 
 
 def load_set(
-    store: Store, manifest: Path, settings: FeatureSettings, progress: Progress = lambda done, total: None
+    store: Store,
+    manifest: Path,
+    settings: FeatureSettings,
+    progress: Progress = lambda done, total: None,
+    content: str = "",
 ) -> UtteranceSet:
     """Read a split and compute or map its features.
+
+    Args:
+        store: Where features are kept.
+        manifest: The split.
+        settings: Which features.
+        progress: Called with the utterances done and all of them while features are computed.
+        content: The split's fingerprint if it is known; otherwise every file is read to compute it.
 
     Raises:
         DataError: With every line or file that cannot be used and why.
@@ -73,7 +84,7 @@ def load_set(
     ]
     if marked:
         raise DataError(manifest, marked)
-    return UtteranceSet(manifest, utterances, pack(store, manifest, utterances, settings, progress))
+    return UtteranceSet(manifest, utterances, pack(store, manifest, utterances, settings, progress, content))
 
 
 def encode_targets(

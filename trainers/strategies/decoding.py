@@ -10,7 +10,6 @@ from dataclasses import replace
 from search_spaces.schema import Need, StrategySchema
 from trainers.artifacts import Hypothesis
 from trainers.checkpoint import load_checkpoint
-from trainers.data.sets import load_set
 from trainers.decoding.beam import BeamDecoder
 from trainers.decoding.language_model import build_language_model
 from trainers.emission import posteriors
@@ -49,7 +48,7 @@ class Decoding(Strategy):
         if settings.method == "greedy":
             outcome, hypotheses = decode_greedily(trial, source.key, checkpoint)
         else:
-            dev = load_set(trial.store, trial.spec.dev, checkpoint.features)
+            dev = trial.load("dev", checkpoint.features)
             name, frames = posteriors(trial.store, source.key, checkpoint, dev.features)
             model = trial.settings.language_model
             files = build_language_model(trial.store, model) if model else None

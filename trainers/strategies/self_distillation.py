@@ -16,7 +16,7 @@ from search_spaces.schema import Need, StrategySchema
 from trainers.artifacts import Posteriors
 from trainers.checkpoint import Checkpoint, load_checkpoint
 from trainers.data.batches import Batch
-from trainers.data.sets import Corpus, load_set
+from trainers.data.sets import Corpus
 from trainers.emission import posteriors
 from trainers.losses.distillation import distillation_loss, select_frames
 from trainers.model.network import Network
@@ -44,7 +44,7 @@ class SelfDistillation(TrainingStrategy):
         (source,) = self.trial.spec.needs["teacher"]
         teacher = load_checkpoint(source.checkpoint)
         _refuse_other(teacher, self.trial.settings.model.model_dump(), corpus)
-        train = load_set(self.trial.store, corpus.train.manifest, teacher.features)
+        train = self.trial.load("train", teacher.features)
         _, frames = posteriors(self.trial.store, source.key, teacher, train.features)
         if not np.array_equal(np.diff(frames.offsets), network.output_lengths(corpus.train.features.lengths)):
             raise CheckpointError(f"{source.name}: the teacher's frame rate is not the student's")
