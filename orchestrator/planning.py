@@ -11,12 +11,14 @@ from pydantic import BaseModel
 
 from orchestrator.record import StudyRecord
 from orchestrator.sampling import Claim, Point
+from search_spaces.axes.features import FeatureSettings
 from search_spaces.axes.settings import Settings, overlay
 from search_spaces.campaign import Campaign, StudyDefinition
 from search_spaces.errors import UserError
 from search_spaces.schema import StrategySchema
 from search_spaces.space import Axis, Categorical, Space, Value
 from trainers.checkpoint import load_checkpoint
+from trainers.data.features import features_key
 from trainers.data.manifest import fingerprint, read_manifest
 from trainers.pipeline import resolve_settings
 from trainers.spec import Ingredient, TrialSpec, without_paths
@@ -146,6 +148,14 @@ def outside_ingredient(path: str) -> Ingredient:
     """
     checkpoint = load_checkpoint(Path(path))
     return Ingredient(path, checkpoint.folder.resolve(), checkpoint.digest)
+
+
+def feature_fingerprints(spec: TrialSpec) -> dict[str, str]:
+    """Keys of the features a training trial reads, by name; none for a trial that takes a checkpoint's."""
+    if "features" not in spec.settings:
+        return {}
+    settings = FeatureSettings.model_validate(spec.settings["features"])
+    return {f"features_{split}": features_key((), settings, spec.data[split]) for split in ("train", "dev")}
 
 
 def resolve_start(study: StudyDefinition, before: Mapping[str, StudyRecord], store: Store) -> Start:

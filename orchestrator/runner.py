@@ -14,7 +14,15 @@ from orchestrator.engines.engine import Died, Engine, Event, Failed, Finished, J
 from orchestrator.home import Home
 from orchestrator.observer import Observer
 from orchestrator.owner import LEASE_SECONDS, Owner
-from orchestrator.planning import Start, definition_of, first_points, make_spec, pinned_start, resolve_start
+from orchestrator.planning import (
+    Start,
+    definition_of,
+    feature_fingerprints,
+    first_points,
+    make_spec,
+    pinned_start,
+    resolve_start,
+)
 from orchestrator.preparation import prepare
 from orchestrator.promotion import Champions, best_of
 from orchestrator.provenance import provenance
@@ -203,7 +211,7 @@ class Runner:
                 need: [source.name if source.number is None else f"{source.name}#{source.number}" for source in sources]
                 for need, sources in spec.needs.items()
             },
-            "provenance": self._provenance,
+            "provenance": self._provenance | feature_fingerprints(spec),
         }
         study.sampled.note_trial(claim.number, "started", started)
         if not study.run_id:

@@ -10,11 +10,13 @@ from mlflow import MlflowClient
 from orchestrator.engines.local import LocalEngine
 from orchestrator.leaderboard import leaderboard
 from orchestrator.observer import Observer
+from orchestrator.owner import Owner
 from orchestrator.promotion import Champions, best_of
 from orchestrator.record import TrialState
 from orchestrator.runner import Runner
 from orchestrator.sampling import Sampling
 from orchestrator.tracking import Tracker
+from search_spaces.campaign import SamplerSettings
 from search_spaces.errors import StudyMismatchError, UserError
 from trainers.data.features import pack
 from trainers.data.manifest import read_manifest
@@ -101,6 +103,9 @@ def test_curves_and_artifacts_of_a_training_trial_are_in_mlflow(finished):
     trial = records[0].trials[0]
     history = client.get_metric_history(trial.run_id, "dev_wer_epoch")
     assert {point.step: point.value for point in history} == pytest.approx(dict(trial.curve))
+    tags = client.get_run(trial.run_id).data.tags
+    assert tags["provenance.features_dev"] in {path.name for path in (campaign.home.store / "features").iterdir()}
+    assert {"provenance.commit", "provenance.dirty", "provenance.torch", "provenance.host", "seed"} <= set(tags)
     names = {item.path for item in client.list_artifacts(trial.run_id)}
     assert {"checkpoint", "hypotheses.csv", "settings.yaml"} <= names
 
@@ -302,3 +307,30 @@ def test_trials_of_a_killed_run_are_taken_up_by_the_next(tiny_campaign):
     assert lost == [0]
     assert done.count(TrialState.COMPLETE) == 2
     assert any(re.match("baseline#0 was left", text) for (text,) in again.of("note"))
+
+
+def test_a_checkpoint_from_elsewhere_can_teach(tiny_campaign, finished):
+    champion = finished[0].home.champions / "tiny"
+    tiny_campaign.rewrite("needs: {teacher: baseline}\n    inherit: baseline", f"needs: {{teacher: {champion}}}")
+    (study,), _ = run(tiny_campaign.read(), tiny_campaign.home, ["self_distillation"])
+    assert study.count(TrialState.COMPLETE) == 1
+    assert study.trials[0].needs == {"teacher": (str(champion),)}
+
+
+def test_two_runs_at_once_share_the_trials(tiny_campaign):
+    """One run is another's observer: whenever the first hears of an epoch, a second looks for work."""
+    campaign, home = tiny_campaign.read(), tiny_campaign.home
+    taken = []
+
+    def second(trial, report):
+        if not taken:
+            taken.append(Sampling(home)._load("tiny", "baseline").claim(Owner.me(), 2, SamplerSettings(), 1))
+
+    notes = Notes()
+    notes.on_epoch = second
+    runner = Runner(campaign, ["baseline"], home, LocalEngine(1), notes, timeout=20.0)
+    (study,) = runner.run()
+    assert [trial.number for (trial,) in notes.of("started")] == [0]
+    assert taken[0].number == 1
+    assert [trial.state for trial in study.trials] == [TrialState.COMPLETE, TrialState.RUNNING]
+    assert study.promoted is None

@@ -154,6 +154,20 @@ def test_the_median_pruner_stops_a_losing_trial(home):
     assert not kept
 
 
+@pytest.mark.parametrize("kind", ["median", "hyperband", "none"])
+def test_every_pruner_lets_the_best_trial_live_and_only_none_lets_every_other(home, kind):
+    study, pruner = open_study(home), PrunerSettings(kind=kind, startup=1, warmup=0)
+    kept = {}
+    for number in range(8):
+        claim(study)
+        kept[number] = all(
+            study.report(number, report(epoch, 20.0 + 5 * number, epochs=9), pruner) for epoch in range(1, 10)
+        )
+        study.complete(number, outcome(errors=number) if kept[number] else TrialOutcome(pruned=True))
+    assert kept[0]
+    assert all(kept.values()) == (kind == "none")
+
+
 def test_no_trial_is_stopped_before_it_has_left_the_blank_plateau(home):
     study, pruner = open_study(home), PrunerSettings(startup=1, warmup=0)
     claim(study)
