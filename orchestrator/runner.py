@@ -7,44 +7,23 @@ what was finished, and the next run takes up what was running.
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from orchestrator.engines.engine import Died, Engine, Event, Failed, Finished, Job, Reported
 from orchestrator.home import Home
 from orchestrator.observer import Observer
 from orchestrator.owner import LEASE_SECONDS, Owner
-from orchestrator.planning import (
-    Start,
-    definition_of,
-    feature_fingerprints,
-    first_points,
-    make_spec,
-    pinned_start,
-    resolve_start,
-)
+from orchestrator.planning import feature_fingerprints, make_spec
 from orchestrator.preparation import prepare
 from orchestrator.promotion import Champions, best_of
 from orchestrator.provenance import provenance
-from orchestrator.record import StudyRecord, TrialRecord, TrialState
-from orchestrator.sampling import Claim, SampledStudy, Sampling
+from orchestrator.record import StudyRecord, TrialRecord
+from orchestrator.sampling import Claim, Sampling
+from orchestrator.stored import in_order
+from orchestrator.study_run import StudyRun
 from orchestrator.tracking import Tracker, TrialFolders
-from search_spaces.campaign import Campaign, StudyDefinition
+from search_spaces.campaign import Campaign
 from trainers.store import Store
-
-
-@dataclass
-class _Study:
-    """A study while its campaign runs."""
-
-    definition: StudyDefinition
-    sampled: SampledStudy
-    budget: int
-    start: Start | None = None
-    run_id: str = ""
-    exhausted: bool = False
-    closed: bool = False
-    running: set[int] = field(default_factory=set)
 
 
 class Runner:
@@ -79,7 +58,7 @@ class Runner:
         self._budget = budget
         self._deadline = None if timeout is None else time.monotonic() + timeout
         self._store = Store(home.store)
-        self._jobs: dict[str, tuple[_Study, Claim]] = {}
+        self._jobs: dict[str, tuple[StudyRun, Claim]] = {}
         self._beat = 0.0
         self._shown = 0.0
         self._interrupted = False
@@ -107,7 +86,9 @@ class Runner:
         self._data = prepared.data
         self._provenance = provenance(prepared.data)
         self._sampling = Sampling(self._home)
-        studies = {name: self._open(name) for name in self._names}
+        studies = {
+            name: StudyRun.open(self._campaign, name, self._sampling, self._data, self._budget) for name in self._names
+        }
         self._tracker = Tracker(self._home)
         self._champions = Champions(self._home, self._tracker)
         self._studies = studies
@@ -119,7 +100,7 @@ class Runner:
             self._stop()
             self._sync()
         records = self._records()
-        self._crown(records)
+        self._crown()
         return records
 
     def _preparing(self, what: str, done: int, total: int) -> None:
@@ -130,22 +111,6 @@ class Runner:
         if self._interrupted:
             self._observer.note("stopping; what is running goes back into the queue")
             raise KeyboardInterrupt
-
-    def _open(self, name: str) -> _Study:
-        definition = self._campaign.studies[name]
-        points = first_points(definition)
-        sampled = self._sampling.open(
-            self._campaign.name,
-            name,
-            definition.strategy,
-            definition_of(self._campaign, definition, self._data),
-            definition.space,
-            points,
-        )
-        budget = self._budget or max(definition.trials, len(points))
-        if sampled.attribute("budget") != budget:
-            sampled.note("budget", budget)
-        return _Study(definition, sampled, budget)
 
     def _loop(self) -> None:
         while True:
@@ -176,33 +141,19 @@ class Runner:
         """Give every free slot a trial."""
         for study in self._studies.values():
             while len(self._jobs) < self._engine.slots and self._startable(study) and not study.exhausted:
-                claim = study.sampled.claim(Owner.me(), study.budget, study.definition.sampler, study.definition.seed)
-                if claim is None:
-                    study.exhausted = True
-                else:
+                claim = study.claim()
+                if claim is not None:
                     self._begin(study, claim)
 
-    def _startable(self, study: _Study) -> bool:
-        """Whether a study may start a trial now; its start is settled when it may for the first time."""
+    def _startable(self, study: StudyRun) -> bool:
+        """Whether a study may start a trial now."""
         if self._deadline is not None and time.monotonic() >= self._deadline:
             return False
-        before = list(study.definition.studies_before(self._campaign.studies))
-        if not all(self._studies[name].closed for name in before):
-            return False
-        if study.start is None:
-            pinned = study.sampled.attribute("start")
-            if pinned is None:
-                records = {name: self._studies[name].sampled.record() for name in before}
-                if any(record.best is None for record in records.values()):
-                    return False
-                study.start = resolve_start(study.definition, records, self._store)
-                study.sampled.note("start", study.start.plain())
-            else:
-                study.start = pinned_start(pinned, self._store)
-        return True
+        names = study.definition.studies_before(self._campaign.studies)
+        return study.settle({name: self._studies[name] for name in names}, self._store)
 
-    def _begin(self, study: _Study, claim: Claim) -> None:
-        assert study.start is not None  # _startable() has settled it
+    def _begin(self, study: StudyRun, claim: Claim) -> None:
+        assert study.start is not None  # settled before anything could be claimed
         spec = make_spec(self._campaign, study.definition, claim, study.start, self._data)
         started = {
             "settings": spec.settings,
@@ -222,7 +173,6 @@ class Runner:
             study.sampled.note_trial(claim.number, "run_id", run_id)
         job = Job(spec, self._home.store, self._log(study.definition.name, claim.number))
         self._jobs[job.name] = study, claim
-        study.running.add(claim.number)
         self._engine.start(job)
         self._observer.started(study.sampled.trial(claim.number))
 
@@ -242,7 +192,6 @@ class Runner:
             self._observer.epoch(record, event.report)
             return
         del self._jobs[event.job]
-        study.running.discard(number)
         match event:
             case Finished(_, outcome):
                 study.sampled.complete(number, outcome)
@@ -254,7 +203,7 @@ class Runner:
                     study.exhausted = False
         self._ended(study, number)
 
-    def _ended(self, study: _Study, number: int) -> None:
+    def _ended(self, study: StudyRun, number: int) -> None:
         record = study.sampled.trial(number)
         if record.state.finished:
             self._tracker.finish(record, study.run_id, self._folders(record))
@@ -278,27 +227,22 @@ class Runner:
         """Promote the best trial of every study that has come to its end; whether there was one."""
         found = False
         for study in self._studies.values():
-            if study.closed or not study.exhausted:
-                continue
-            record = study.sampled.record()
-            if record.count(TrialState.RUNNING, TrialState.WAITING):
-                study.exhausted = not record.count(TrialState.WAITING)
-                continue
-            study.closed = found = True
-            best = record.best
-            if best is None:
-                self._observer.warn(f"study {study.definition.name} has no complete trial")
-            elif best.number != record.promoted:
-                study.sampled.note("promoted", best.number)
-                self._observer.promoted(study.sampled.trial(best.number), "study")
-            self._tracker.study_done(study.sampled.record(), True)
+            ended, best = study.close()
+            if ended:
+                found = True
+                record = study.sampled.record()
+                if best is not None:
+                    self._observer.promoted(best, "study")
+                elif record.best is None:
+                    self._observer.warn(f"study {record.name} has no complete trial")
+                self._tracker.study_done(record, True)
         return found
 
-    def _crown(self, records: Sequence[StudyRecord]) -> None:
+    def _crown(self) -> None:
         """Make the best promoted trial of the whole campaign its champion, once every study has ended."""
         if not all(study.closed for study in self._studies.values()):
             return
-        best = best_of(self._sampling.records(self._campaign.name))
+        best = best_of(in_order(self._campaign, self._sampling.records(self._campaign.name)))
         if best is not None:
             self._champions.promote(best)
             self._observer.promoted(best, "champion")
