@@ -21,13 +21,17 @@ def ending(trial: TrialRecord) -> str:
     match trial.state:
         case TrialState.COMPLETE:
             took = f" in {duration(trial.outcome.seconds)}" if trial.outcome else ""
-            return f"dev WER {percent(trial.dev_wer)}{took}"
+            return "; ".join((f"dev WER {percent(trial.dev_wer)}{took}", *_notes(trial)))
         case TrialState.PRUNED:
-            return f"stopped after epoch {max(trial.curve, default=0)}: losing"
+            return "; ".join(_notes(trial)) or f"stopped after epoch {max(trial.curve, default=0)}: losing"
         case TrialState.FAILED:
             return f"failed: {trial.error}"
         case _:
             return "interrupted; goes on with the next run"
+
+
+def _notes(trial: TrialRecord) -> tuple[str, ...]:
+    return trial.outcome.notes if trial.outcome else ()
 
 
 class Lines:

@@ -4,22 +4,19 @@ All that is random in an epoch follows from the seed and the epoch's number, so 
 goes on exactly as if it had not been.
 """
 
-import json
 import math
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from search_spaces.axes.train import TrainSettings
+from trainers.averaging import MovingAverage
 from trainers.data.batches import Batch, make_batch, plan_epoch
 from trainers.data.labels import BLANK, Alphabet
 from trainers.data.masks import mask_features
@@ -27,21 +24,21 @@ from trainers.data.sets import Corpus, UtteranceSet
 from trainers.decoding.greedy import greedy_text
 from trainers.emission import emit
 from trainers.model.network import Network
+from trainers.run_state import Progress, restore_state, save_state
 from trainers.scoring.wer import score_set
 from trainers.spec import EpochReport
-from trainers.store import write_text
 
 Loss = Callable[[Tensor, Tensor, Batch], Tensor]
 Report = Callable[[EpochReport], bool]
 
-_STATE = "state.safetensors"
-_HISTORY = "history.json"
+_PATIENCE_WITH_BLANK = 5  # epochs that even a good run may say nothing but blank
+_BAD_STEPS = 10  # in a row, before a run is given up
 
 
 class Pruned(Exception):
     """The sampler stopped the trial because it was losing."""
 
-    def __init__(self, progress: "Progress") -> None:
+    def __init__(self, progress: Progress) -> None:
         super().__init__(f"stopped after epoch {len(progress.reports)}")
         self.progress = progress
 
@@ -50,51 +47,12 @@ class Diverged(Exception):
     """The loss is no longer a number."""
 
 
-@dataclass
-class Progress:
-    """Where a run stands; all of it is saved after every epoch.
+class Plateau(Pruned):
+    """The run says nothing but blank, and has had its chance."""
 
-    Attributes:
-        reports: One an epoch.
-        best_epoch: Epoch of the lowest dev WER so far, one-based; 0 before the first.
-        best_weights: The network's weights then.
-        seconds: Wall time of all attempts.
-        cpu_seconds: Processor time of all attempts.
-    """
-
-    reports: list[EpochReport] = field(default_factory=list)
-    best_epoch: int = 0
-    best_weights: dict[str, Tensor] = field(default_factory=dict)
-    seconds: float = 0.0
-    cpu_seconds: float = 0.0
-
-    @property
-    def best_wer(self) -> float:
-        """The lowest dev WER so far, percent."""
-        return self.reports[self.best_epoch - 1].dev_wer if self.best_epoch else math.inf
-
-    def finish(self, folder: Path) -> None:
-        """Leave the history of a finished run beside its checkpoint, in place of the state to go on from."""
-        write_text(folder / _HISTORY, json.dumps(self._plain(), indent=1))
-        (folder / _STATE).unlink(missing_ok=True)
-
-    @classmethod
-    def of(cls, folder: Path) -> "Progress":
-        """The history of a finished run."""
-        return cls._from_plain(json.loads((folder / _HISTORY).read_text(encoding="utf-8")))
-
-    def _plain(self) -> dict[str, Any]:
-        return {
-            "reports": [asdict(report) for report in self.reports],
-            "best_epoch": self.best_epoch,
-            "seconds": self.seconds,
-            "cpu_seconds": self.cpu_seconds,
-        }
-
-    @classmethod
-    def _from_plain(cls, plain: Mapping[str, Any]) -> "Progress":
-        reports = [EpochReport(**report) for report in plain["reports"]]
-        return cls(reports, plain["best_epoch"], {}, plain["seconds"], plain["cpu_seconds"])
+    def __str__(self) -> str:
+        done = self.progress.reports[-1]
+        return f"stopped at epoch {done.epoch} of {done.epochs}: it said nothing but blank from the first"
 
 
 def one_cycle(done: float, total: float, warmup: float) -> float:
@@ -135,27 +93,46 @@ def train(
 
     Raises:
         Pruned: The report asked to stop.
+        Plateau: After three tenths of its epochs (five at least) the run still says nothing but blank.
         Diverged: Ten steps in a row, or all of an epoch, had a loss or gradient that is no number.
     """
     optimizer = torch.optim.AdamW(network.parameters(), lr=settings.lr, weight_decay=settings.weight_decay)
-    progress = _restore(folder, network, optimizer)
+    average = MovingAverage(network, settings.ema)
+    run = _Run(network, loss, corpus, settings, optimizer, average)
+    progress = restore_state(folder, network, average, optimizer)
     while len(progress.reports) < settings.epochs and not _out_of_patience(progress, settings):
         began, cpu_began = time.perf_counter(), time.process_time()
         epoch = len(progress.reports) + 1
         torch.manual_seed(settings.seed * 1_000_003 + epoch)
-        mean_loss, norm, lr = _train_epoch(network, loss, corpus, optimizer, settings, epoch)
-        wer, blank = evaluate(network, corpus.dev, corpus.alphabet)
+        mean_loss, norm, lr, bad = _train_epoch(run, epoch)
+        wer, blank = evaluate(average.network, corpus.dev, corpus.alphabet)
         seconds = time.perf_counter() - began
         progress.reports.append(EpochReport(epoch, settings.epochs, mean_loss, wer, blank, lr, norm, seconds))
         if wer < progress.best_wer or not progress.best_epoch:
             progress.best_epoch = epoch
-            progress.best_weights = {name: value.detach().clone() for name, value in network.state_dict().items()}
+            weights = average.network.state_dict()
+            progress.best_weights = {name: value.detach().clone() for name, value in weights.items()}
+        progress.bad_steps += bad
         progress.seconds += seconds
         progress.cpu_seconds += time.process_time() - cpu_began
-        _save(folder, network, optimizer, progress)
+        save_state(folder, network, average, optimizer, progress)
         if not report(progress.reports[-1]):
             raise Pruned(progress)
+        if _on_plateau(progress, settings):
+            raise Plateau(progress)
     return progress
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What the steps of a run work with."""
+
+    network: Network
+    loss: Loss
+    corpus: Corpus
+    settings: TrainSettings
+    optimizer: torch.optim.Optimizer
+    average: MovingAverage
 
 
 def evaluate(network: Network, dev: UtteranceSet, alphabet: Alphabet) -> tuple[float, float]:
@@ -167,89 +144,57 @@ def evaluate(network: Network, dev: UtteranceSet, alphabet: Alphabet) -> tuple[f
     return score_set(dev.references, texts).wer, float((log_probs.argmax(axis=1) == BLANK).mean())
 
 
-def _train_epoch(
-    network: Network,
-    loss: Loss,
-    corpus: Corpus,
-    optimizer: torch.optim.Optimizer,
-    settings: TrainSettings,
-    epoch: int,
-) -> tuple[float, float, float]:
-    """One pass over the training set; its mean loss a label, mean gradient norm, and last learning rate."""
-    network.train()
+def _train_epoch(run: _Run, epoch: int) -> tuple[float, float, float, int]:
+    """One pass over the training set.
+
+    Returns:
+        Mean loss a label, mean norm of the gradient, last learning rate, and the steps that were not taken.
+    """
+    network, corpus, settings = run.network.train(), run.corpus, run.settings
     features = corpus.train.features
     rng = np.random.default_rng([settings.seed, epoch])
     plan = plan_epoch(features.lengths * features.stack, settings.batch_frames, rng)
     losses: list[float] = []
     norms: list[float] = []
-    bad = 0
+    bad = in_a_row = 0
     lr = settings.lr
     for number, indices in enumerate(plan):
         batch = make_batch(features, indices, corpus.targets)
         lr = settings.lr * one_cycle(epoch - 1 + number / len(plan), settings.epochs, settings.warmup)
-        for group in optimizer.param_groups:
+        for group in run.optimizer.param_groups:
             group["lr"] = lr
         masked = mask_features(batch.features, batch.lengths, settings, features.stack)
         log_probs, lengths = network(masked, batch.lengths)
-        value = loss(log_probs, lengths, batch)
-        optimizer.zero_grad(set_to_none=True)
+        value = run.loss(log_probs, lengths, batch)
+        run.optimizer.zero_grad(set_to_none=True)
         value.backward()  # type: ignore[no-untyped-call]
         norm = float(torch.nn.utils.clip_grad_norm_(network.parameters(), settings.clip))
         scalar = value.item()
         if not math.isfinite(norm) or not math.isfinite(scalar):
             bad += 1
-            if bad == min(10, len(plan)):
+            in_a_row += 1
+            if in_a_row == min(_BAD_STEPS, len(plan)):
                 names = ", ".join(corpus.train.utterances[i].id for i in batch.indices[:3])
-                raise Diverged(f"the loss was no number {bad} steps in a row, last in epoch {epoch} at {names} ...")
+                raise Diverged(
+                    f"the loss was no number {in_a_row} steps in a row, last in epoch {epoch} at {names} ..."
+                )
             continue
-        bad = 0
-        optimizer.step()
+        in_a_row = 0
+        run.optimizer.step()
+        run.average.step()
         losses.append(scalar)
         norms.append(norm)
-    return float(np.mean(losses)), float(np.mean(norms)), lr
+    return float(np.mean(losses)), float(np.mean(norms)), lr, bad
 
 
 def _out_of_patience(progress: Progress, settings: TrainSettings) -> bool:
     return bool(settings.patience) and len(progress.reports) - progress.best_epoch >= settings.patience
 
 
-def _save(folder: Path, network: Network, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
-    """Write everything a run needs to go on; the old state stays until the new one is whole."""
-    tensors = {f"network.{name}": value for name, value in network.state_dict().items()}
-    tensors |= {f"best.{name}": value for name, value in progress.best_weights.items()}
-    for index, values in optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{index}.{name}": value for name, value in values.items()}
-    beside = folder / f".{_STATE}"
-    save_file(
-        {name: value.contiguous() for name, value in tensors.items()},
-        beside,
-        {"progress": json.dumps(progress._plain())},
-    )
-    beside.replace(folder / _STATE)
+def _on_plateau(progress: Progress, settings: TrainSettings) -> bool:
+    """Whether a run still says nothing but blank when it should have begun to recognise.
 
-
-def _restore(folder: Path, network: Network, optimizer: torch.optim.Optimizer) -> Progress:
-    """The state of an interrupted run, put back into network and optimiser; a fresh one if there is none."""
-    path = folder / _STATE
-    if not path.is_file():
-        return Progress()
-    groups: dict[str, dict[str, Tensor]] = {"network": {}, "best": {}, "optimizer": {}}
-    with safe_open(path, "pt") as file:
-        progress = Progress._from_plain(json.loads(file.metadata()["progress"]))
-        for key in file.keys():  # an open file of tensors is no mapping
-            kind, name = key.split(".", 1)
-            groups[kind][name] = file.get_tensor(key)
-    network.load_state_dict(groups["network"])
-    optimizer.load_state_dict(
-        {"state": _by_parameter(groups["optimizer"]), "param_groups": optimizer.state_dict()["param_groups"]}
-    )
-    progress.best_weights = groups["best"]
-    return progress
-
-
-def _by_parameter(flat: Mapping[str, Tensor]) -> dict[int, dict[str, Tensor]]:
-    result: dict[int, dict[str, Tensor]] = {}
-    for key, value in flat.items():
-        index, name = key.split(".", 1)
-        result.setdefault(int(index), {})[name] = value
-    return result
+    The first epochs of a good run may be all blank, a convolutional one's one or two, a recurrent one's five or more.
+    """
+    allowed = max(0.3 * settings.epochs, _PATIENCE_WITH_BLANK)
+    return len(progress.reports) >= allowed and all(report.on_plateau for report in progress.reports)

@@ -94,6 +94,11 @@ class EpochReport:
     gradient_norm: float
     seconds: float
 
+    @property
+    def on_plateau(self) -> bool:
+        """Whether the network says hardly anything but blank: it has not begun to recognise."""
+        return self.blank_share >= 0.98
+
 
 @dataclass(frozen=True, slots=True)
 class TrialOutcome:
@@ -113,6 +118,7 @@ class TrialOutcome:
         best_epoch: The epoch of the checkpoint; None for a trial that trains nothing.
         seconds: Wall time, of all attempts.
         cpu_seconds: Time of the processor, of all attempts.
+        still_improving: Whether a run was getting better when its budget ended: it was judged before it had converged.
         notes: What a reader of the result should know.
     """
 
@@ -129,6 +135,7 @@ class TrialOutcome:
     best_epoch: int | None = None
     seconds: float = 0.0
     cpu_seconds: float = 0.0
+    still_improving: bool = False
     notes: tuple[str, ...] = ()
 
     @classmethod

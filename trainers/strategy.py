@@ -16,14 +16,16 @@ from torch import Tensor
 from search_spaces.schema import StrategySchema
 from trainers.artifacts import Hypothesis
 from trainers.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from trainers.convergence import remarks, still_improving
 from trainers.data.batches import Batch
 from trainers.data.labels import Alphabet
 from trainers.data.sets import Corpus, UtteranceSet, encode_targets
 from trainers.decoding.greedy import greedy_text
 from trainers.emission import posteriors
-from trainers.loop import Progress, Pruned, train
+from trainers.loop import Plateau, Pruned, train
 from trainers.losses.ctc import ctc_loss
 from trainers.model.network import Network
+from trainers.run_state import Progress
 from trainers.scoring.wer import SCORER, score_set
 from trainers.spec import TrialOutcome
 from trainers.trial import Trial
@@ -78,21 +80,20 @@ class TrainingStrategy(Strategy):
         key = trial.spec.key
         try:
             checkpoint = load_checkpoint(trial.store.entry("checkpoints", key, self._train, keep=True))
-        except Pruned as pruned:
+        except Pruned as stop:
             trial.store.discard("checkpoints", key)
-            progress = pruned.progress
-            return TrialOutcome(
-                True, epochs=tuple(progress.reports), seconds=progress.seconds, cpu_seconds=progress.cpu_seconds
-            ), []
+            said = (str(stop),) if isinstance(stop, Plateau) else ()
+            return with_history(TrialOutcome(pruned=True, notes=said), stop.progress), []
         progress = Progress.of(checkpoint.folder)
         outcome, hypotheses = decode_greedily(trial, key, checkpoint)
-        return replace(
+        words = outcome.score.words if outcome.score else 0
+        outcome = replace(
             outcome,
-            epochs=tuple(progress.reports),
             best_epoch=progress.best_epoch,
-            seconds=progress.seconds,
-            cpu_seconds=progress.cpu_seconds,
-        ), hypotheses
+            still_improving=still_improving(progress.reports, words),
+            notes=remarks(progress, trial.settings.train, words),
+        )
+        return with_history(outcome, progress), hypotheses
 
     def _train(self, folder: Path) -> None:
         """Fill the folder of a checkpoint, or go on with what an interrupted attempt left in it."""
@@ -125,6 +126,16 @@ class TrainingStrategy(Strategy):
             training=origin,
         )
         progress.finish(folder)
+
+
+def with_history(outcome: TrialOutcome, progress: Progress) -> TrialOutcome:
+    """An outcome with the epochs and the cost of its training."""
+    return replace(
+        outcome,
+        epochs=tuple(progress.reports),
+        seconds=progress.seconds,
+        cpu_seconds=progress.cpu_seconds,
+    )
 
 
 def decode_greedily(trial: Trial, key: str, checkpoint: Checkpoint) -> tuple[TrialOutcome, list[Hypothesis]]:

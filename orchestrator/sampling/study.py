@@ -23,7 +23,6 @@ from search_spaces.space import Space, Value
 from trainers.spec import EpochReport, TrialOutcome
 
 MAX_DEATHS = 3
-_PLATEAU = 0.98  # share of blank frames above which a run has not begun to recognise anything
 
 _STATES = {
     optuna.trial.TrialState.WAITING: TrialState.WAITING,
@@ -148,7 +147,7 @@ class SampledStudy:
         trial = self._trial(number)
         self._storage.set_trial_intermediate_value(trial._trial_id, report.epoch, report.dev_wer)
         left = trial.user_attrs.get("left_plateau", False)
-        if not left and report.blank_share < _PLATEAU:
+        if not left and not report.on_plateau:
             left = True
             self.note_trial(number, "left_plateau", True)
         if not left or report.epoch >= report.epochs:

@@ -16,6 +16,7 @@ class TrainSettings(Section):
         weight_decay: Decoupled weight decay of AdamW.
         clip: Largest norm of the gradient; a larger one is scaled down to it.
         batch_frames: Feature frames in a batch, padding included, before stacking.
+        ema: Decay of an exponential moving average of the weights, which is then what is evaluated and kept; 0 is none.
         patience: Stop after so many epochs without a better dev WER; 0 never stops early.
         seed: Seed of weights, batches, dropout and masks.
         feature_masks: Masks over neighbouring feature dimensions, an utterance (SpecAugment; Park et al. 2019).
@@ -30,6 +31,7 @@ class TrainSettings(Section):
     weight_decay: float = Field(1e-4, ge=0, le=1)
     clip: float = Field(1.0, gt=0)
     batch_frames: int = Field(2400, ge=1)
+    ema: float = Field(0.0, ge=0, lt=1)
     patience: int = Field(0, ge=0)
     seed: int = Field(1, ge=0, lt=2**31)
     feature_masks: int = Field(2, ge=0, le=16)

@@ -13,10 +13,11 @@ from search_spaces.axes.features import FeatureSettings
 from search_spaces.axes.model import ModelSettings
 from search_spaces.axes.train import TrainSettings
 from trainers.data.sets import encode_targets, load_set
-from trainers.loop import Diverged, Progress, Pruned, evaluate, one_cycle, train
+from trainers.loop import Diverged, Plateau, Pruned, evaluate, one_cycle, train
 from trainers.losses.ctc import ctc_loss
 from trainers.model.network import Network
 from trainers.pipeline import run_trial
+from trainers.run_state import Progress
 from trainers.store import Store
 from trainers.strategies import catalogue
 
@@ -53,10 +54,11 @@ def always(report):
     ("strategy", "encoder"),
     [(name, "conv") for name in TRAINING] + [(name, "bilstm") for name in TRAINING if not catalogue()[name].needs],
 )
+@pytest.mark.parametrize("ema", [0.0, 0.9])
 def test_four_epochs_are_two_and_two_after_an_interruption_bit_for_bit(
-    strategy, encoder, make_spec, needs_of, tmp_path
+    strategy, encoder, ema, make_spec, needs_of, tmp_path
 ):
-    values = {"model.encoder": encoder, "model.dropout": 0.2}
+    values = {"model.encoder": encoder, "model.dropout": 0.2, "train.ema": ema}
     spec = make_spec(strategy, values, needs_of(strategy))
     whole, cut = Store(tmp_path / "whole"), Store(tmp_path / "cut")
     expected = run_trial(spec, whole, always)
@@ -346,3 +348,51 @@ def test_masks_are_drawn_anew_in_every_epoch_and_dev_is_never_masked(corpus, sto
     assert len(seen) == 4
     assert not any(np.array_equal(first, second) for first, second in pairwise(seen))
     assert len({(report.dev_wer, report.blank_share) for report in progress.reports}) == 1
+
+
+def blank_only(network):
+    """A network that says nothing but blank, whatever it is taught."""
+    network.head.weight.data.zero_()
+    network.head.bias.data.zero_()
+    network.head.bias.data[0] = 50.0
+    return network
+
+
+def test_a_run_that_says_nothing_but_blank_is_stopped_after_three_tenths_of_its_epochs(corpus, tmp_path):
+    settings = settings_of(epochs=30, lr=1e-12)
+    with pytest.raises(Plateau, match="stopped at epoch 9 of 30: it said nothing but blank from the first") as stop:
+        train(blank_only(network_for(corpus)), ctc, corpus, settings, tmp_path, always)
+    assert len(stop.value.progress.reports) == 9
+
+
+def test_a_short_run_may_say_nothing_but_blank_for_five_epochs(corpus, tmp_path):
+    with pytest.raises(Plateau):
+        train(blank_only(network_for(corpus)), ctc, corpus, settings_of(epochs=6, lr=1e-12), tmp_path, always)
+    (tmp_path / "other").mkdir()
+    settings = settings_of(epochs=4, lr=1e-12)
+    progress = train(blank_only(network_for(corpus)), ctc, corpus, settings, tmp_path / "other", always)
+    assert len(progress.reports) == 4
+
+
+def test_steps_that_are_not_taken_are_counted(corpus, tmp_path):
+    calls = []
+
+    def now_and_then(log_probs, lengths, batch):
+        calls.append(1)
+        return ctc(log_probs, lengths, batch) * (float("nan") if len(calls) % 3 == 0 else 1.0)
+
+    settings = settings_of(epochs=2, batch_frames=60)
+    progress = train(network_for(corpus), now_and_then, corpus, settings, tmp_path, always)
+    assert progress.bad_steps == len(calls) // 3 > 0
+
+
+def test_with_a_moving_average_the_average_is_evaluated_and_kept(corpus, tmp_path):
+    settings = settings_of(epochs=2, ema=0.9)
+    network = network_for(corpus)
+    progress = train(network, ctc, corpus, settings, tmp_path, always)
+    last = network.state_dict()
+    assert any(not torch.equal(value, last[name]) for name, value in progress.best_weights.items())
+    averaged = network_for(corpus)
+    averaged.load_state_dict(progress.best_weights)
+    wer, _ = evaluate(averaged, corpus.dev, corpus.alphabet)
+    assert wer == progress.best_wer
