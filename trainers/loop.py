@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -19,7 +20,6 @@ from search_spaces.axes.train import TrainSettings
 from trainers.averaging import MovingAverage
 from trainers.data.batches import Batch, make_batch, plan_epoch
 from trainers.data.labels import BLANK, Alphabet
-from trainers.data.masks import mask_features
 from trainers.data.sets import Corpus, UtteranceSet
 from trainers.decoding.greedy import greedy_text
 from trainers.emission import emit
@@ -28,8 +28,22 @@ from trainers.run_state import Progress, restore_state, save_state
 from trainers.scoring.wer import score_set
 from trainers.spec import EpochReport
 
-Loss = Callable[[Tensor, Tensor, Batch], Tensor]
 Report = Callable[[EpochReport], bool]
+
+
+class Objective(Protocol):
+    """What a run minimises."""
+
+    def step(self, network: Network, batch: Batch) -> Tensor:
+        """The loss of a batch, a scalar whose gradient the optimiser follows."""
+
+    def by_length(self, epoch: int) -> bool:
+        """Whether an epoch goes from short utterances to long ones; otherwise its batches come in random order.
+
+        Args:
+            epoch: One-based.
+        """
+
 
 _PATIENCE_WITH_BLANK = 5  # epochs that even a good run may say nothing but blank
 _BAD_STEPS = 10  # in a row, before a run is given up
@@ -72,7 +86,7 @@ def one_cycle(done: float, total: float, warmup: float) -> float:
 
 def train(
     network: Network,
-    loss: Loss,
+    objective: Objective,
     corpus: Corpus,
     settings: TrainSettings,
     folder: Path,
@@ -82,7 +96,7 @@ def train(
 
     Args:
         network: Freshly initialised.
-        loss: From log-probabilities (batch, frames, labels), their lengths (batch,) and the batch to a scalar.
+        objective: What to minimise.
         corpus: What to train on, and the set whose WER chooses the epoch.
         settings: How to train.
         folder: Where the run's state is kept; may hold that of an interrupted run.
@@ -98,7 +112,7 @@ def train(
     """
     optimizer = torch.optim.AdamW(network.parameters(), lr=settings.lr, weight_decay=settings.weight_decay)
     average = MovingAverage(network, settings.ema)
-    run = _Run(network, loss, corpus, settings, optimizer, average)
+    run = _Run(network, objective, corpus, settings, optimizer, average)
     progress = restore_state(folder, network, average, optimizer)
     while len(progress.reports) < settings.epochs and not _out_of_patience(progress, settings):
         began, cpu_began = time.perf_counter(), time.process_time()
@@ -128,7 +142,7 @@ class _Run:
     """What the steps of a run work with."""
 
     network: Network
-    loss: Loss
+    objective: Objective
     corpus: Corpus
     settings: TrainSettings
     optimizer: torch.optim.Optimizer
@@ -153,7 +167,8 @@ def _train_epoch(run: _Run, epoch: int) -> tuple[float, float, float, int]:
     network, corpus, settings = run.network.train(), run.corpus, run.settings
     features = corpus.train.features
     rng = np.random.default_rng([settings.seed, epoch])
-    plan = plan_epoch(features.lengths * features.stack, settings.batch_frames, rng)
+    shuffled = None if run.objective.by_length(epoch) else rng
+    plan = plan_epoch(features.lengths * features.stack, settings.batch_frames, shuffled)
     losses: list[float] = []
     norms: list[float] = []
     bad = in_a_row = 0
@@ -163,9 +178,7 @@ def _train_epoch(run: _Run, epoch: int) -> tuple[float, float, float, int]:
         lr = settings.lr * one_cycle(epoch - 1 + number / len(plan), settings.epochs, settings.warmup)
         for group in run.optimizer.param_groups:
             group["lr"] = lr
-        masked = mask_features(batch.features, batch.lengths, settings, features.stack)
-        log_probs, lengths = network(masked, batch.lengths)
-        value = run.loss(log_probs, lengths, batch)
+        value = run.objective.step(network, batch)
         run.optimizer.zero_grad(set_to_none=True)
         value.backward()  # type: ignore[no-untyped-call]
         norm = float(torch.nn.utils.clip_grad_norm_(network.parameters(), settings.clip))

@@ -19,6 +19,7 @@ from trainers.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from trainers.convergence import remarks, still_improving
 from trainers.data.batches import Batch
 from trainers.data.labels import Alphabet
+from trainers.data.masks import mask_features
 from trainers.data.sets import Corpus, UtteranceSet, encode_targets
 from trainers.decoding.greedy import greedy_text
 from trainers.emission import posteriors
@@ -60,6 +61,20 @@ class TrainingStrategy(Strategy):
 
     def prepare(self, network: Network, corpus: Corpus) -> None:
         """Get ready before the first epoch; called once the network and the data are there."""
+
+    def by_length(self, epoch: int) -> bool:
+        """Whether an epoch goes from short utterances to long ones."""
+        return False
+
+    def step(self, network: Network, batch: Batch) -> Tensor:
+        """The loss of a batch whose features are masked at random."""
+        log_probs, lengths = network(self.masked(batch), batch.lengths)
+        return self.loss(log_probs, lengths, batch)
+
+    def masked(self, batch: Batch) -> Tensor:
+        """Features of a batch with random bands and stretches of time left out, (batch, frames, dimensions)."""
+        stack = self.trial.settings.features.stack
+        return mask_features(batch.features, batch.lengths, self.trial.settings.train, stack)
 
     def loss(self, log_probs: Tensor, lengths: Tensor, batch: Batch) -> Tensor:
         """What a step minimises.
@@ -105,7 +120,7 @@ class TrainingStrategy(Strategy):
         targets = encode_targets(trial.train, alphabet, network.output_lengths)
         corpus = Corpus(trial.train, targets, trial.dev, alphabet)
         self.prepare(network, corpus)
-        progress = train(network, self.loss, corpus, settings.train, folder, trial.report)
+        progress = train(network, self, corpus, settings.train, folder, trial.report)
         save_file({name: weight.contiguous() for name, weight in network.state_dict().items()}, folder / LAST)
         network.load_state_dict(progress.best_weights)
         origin = {

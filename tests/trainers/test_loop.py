@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from search_spaces.axes.features import FeatureSettings
 from search_spaces.axes.model import ModelSettings
 from search_spaces.axes.train import TrainSettings
+from trainers import loop
+from trainers.data.masks import mask_features
 from trainers.data.sets import encode_targets, load_set
-from trainers.loop import Diverged, Plateau, Pruned, evaluate, one_cycle, train
+from trainers.loop import Diverged, Plateau, Pruned, evaluate, one_cycle
 from trainers.losses.ctc import ctc_loss
 from trainers.model.network import Network
 from trainers.pipeline import run_trial
@@ -32,6 +34,24 @@ def network_for(corpus, encoder="bilstm", seed=1):
     torch.manual_seed(seed)
     settings = ModelSettings(encoder=encoder, layers=1, hidden=8, dropout=0.0)
     return Network(settings, corpus.train.features.dimensions, len(corpus.alphabet))
+
+
+class Plain:
+    """An objective of a loss alone."""
+
+    def __init__(self, loss, settings):
+        self.loss = loss
+        self.settings = settings
+
+    def by_length(self, epoch):
+        return False
+
+    def step(self, network, batch):
+        return self.loss(*network(mask_features(batch.features, batch.lengths, self.settings), batch.lengths), batch)
+
+
+def train(network, loss, corpus, settings, folder, report):
+    return loop.train(network, Plain(loss, settings), corpus, settings, folder, report)
 
 
 def ctc(log_probs, lengths, batch):
