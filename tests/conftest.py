@@ -5,6 +5,7 @@ from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"
 
+import hypothesis
 import numpy as np
 import pytest
 import torch
@@ -15,6 +16,10 @@ from trainers.store import Store
 
 # more threads than one slow each other down on a busy machine, and sums differ in their last digit
 torch.set_num_threads(1)
+
+# how long an example takes says nothing on a busy machine
+hypothesis.settings.register_profile("project", deadline=None)
+hypothesis.settings.load_profile("project")
 
 WORDS = ("GO", "STOP", "YES", "NO")
 DIMENSIONS = 6

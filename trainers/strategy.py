@@ -15,11 +15,11 @@ from torch import Tensor
 
 from search_spaces.schema import StrategySchema
 from trainers.artifacts import Hypothesis
+from trainers.augmentation import augment
 from trainers.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from trainers.convergence import remarks, still_improving
 from trainers.data.batches import Batch
 from trainers.data.labels import Alphabet
-from trainers.data.masks import mask_features
 from trainers.data.sets import Corpus, UtteranceSet, encode_targets
 from trainers.decoding.greedy import greedy_text
 from trainers.emission import posteriors
@@ -67,14 +67,10 @@ class TrainingStrategy(Strategy):
         return False
 
     def step(self, network: Network, batch: Batch) -> Tensor:
-        """The loss of a batch whose features are masked at random."""
-        log_probs, lengths = network(self.masked(batch), batch.lengths)
-        return self.loss(log_probs, lengths, batch)
-
-    def masked(self, batch: Batch) -> Tensor:
-        """Features of a batch with random bands and stretches of time left out, (batch, frames, dimensions)."""
-        stack = self.trial.settings.features.stack
-        return mask_features(batch.features, batch.lengths, self.trial.settings.train, stack)
+        """The loss of a batch whose features are changed at random."""
+        changed = augment(batch, network, self.trial.settings.train, self.trial.settings.features.stack)
+        log_probs, lengths = network(changed.features, changed.lengths)
+        return self.loss(log_probs, lengths, changed)
 
     def loss(self, log_probs: Tensor, lengths: Tensor, batch: Batch) -> Tensor:
         """What a step minimises.

@@ -23,6 +23,8 @@ class TrainSettings(Section):
         feature_mask_width: Largest width of a feature mask, in dimensions.
         time_masks: Masks over neighbouring frames, an utterance.
         time_mask_share: Largest width of a time mask, as a share of the utterance.
+        time_rescale: Every utterance is stretched in time by a factor of at most so much above or below 1.
+        band_warp: Every utterance's bands are stretched likewise.
     """
 
     epochs: int = Field(12, ge=1, le=10_000)
@@ -38,3 +40,5 @@ class TrainSettings(Section):
     feature_mask_width: int = Field(8, ge=0)
     time_masks: int = Field(2, ge=0, le=64)
     time_mask_share: float = Field(1 / 12, ge=0, le=1)
+    time_rescale: float = Field(0.0, ge=0, le=0.5)
+    band_warp: float = Field(0.0, ge=0, le=0.5)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,7 @@ from trainers.checkpoint import load_checkpoint
 from trainers.data.batches import make_batch
 from trainers.data.labels import Alphabet
 from trainers.data.sets import Corpus, encode_targets
+from trainers.data.warp import rescale_time
 from trainers.losses.ctc import ctc_loss
 from trainers.losses.distillation import distillation_loss, select_frames
 from trainers.model.network import Network
@@ -63,5 +66,16 @@ def test_a_student_that_is_the_teacher_has_nothing_to_learn_from_it(prepare, tra
 def test_posteriors_of_a_batch_stand_in_its_order_with_zeros_behind_them():
     log_probs = np.arange(1, 13, dtype=np.float32).reshape(6, 2)
     posteriors = Posteriors(("a", "b", "c"), log_probs, np.array([0, 1, 3, 6]), ("", "x"))
-    found = gather(posteriors, np.array([2, 0]), 4)
-    assert found.tolist() == [[[7, 8], [9, 10], [11, 12], [0, 0]], [[1, 2], [0, 0], [0, 0], [0, 0]]]
+    found = gather(posteriors, np.array([2, 0]))
+    assert found.tolist() == [[[7, 8], [9, 10], [11, 12]], [[1, 2], [0, 0], [0, 0]]]
+
+
+def test_a_rescaled_utterance_is_taught_by_posteriors_rescaled_alike(prepare):
+    strategy, batch, log_probs, lengths, taught = prepare({"distillation.alpha": 1.0, "distillation.frames": "all"})
+    new = lengths * 2 - 1  # every second frame is an old one
+    longer = replace(batch, original_lengths=batch.lengths, lengths=new)
+    student = rescale_time(log_probs, lengths, new)
+    teacher = rescale_time(taught.exp(), lengths, new).clamp(min=1e-30).log()
+    expected = distillation_loss(student, teacher, select_frames(teacher, new, "all"), 1.0, batch.tokens)
+    torch.testing.assert_close(strategy.loss(student, new, longer), expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(teacher[0, ::2][: lengths[0]], taught[0, : lengths[0]], rtol=1e-4, atol=1e-4)

@@ -21,6 +21,7 @@ class Batch:
         lengths: Frames of each utterance, (batch,), int64.
         targets: Labels of all utterances one after another, (labels,), int64; empty where there are no targets.
         target_lengths: Labels of each utterance, (batch,), int64.
+        original_lengths: Frames before time was rescaled, (batch,), int64; None where it was not.
     """
 
     indices: NDArray[np.int64]
@@ -28,6 +29,7 @@ class Batch:
     lengths: Tensor
     targets: Tensor
     target_lengths: Tensor
+    original_lengths: Tensor | None = None
 
     @property
     def tokens(self) -> int:

@@ -17,10 +17,13 @@ from trainers.artifacts import Posteriors
 from trainers.checkpoint import Checkpoint, load_checkpoint
 from trainers.data.batches import Batch
 from trainers.data.sets import Corpus
+from trainers.data.warp import rescale_time
 from trainers.emission import posteriors
-from trainers.losses.distillation import distillation_loss, select_frames
+from trainers.losses.distillation import frame_distillation_loss
 from trainers.model.network import Network
 from trainers.strategy import TrainingStrategy
+
+_SMALLEST = 1e-30  # of a probability whose logarithm is taken
 
 
 class SelfDistillation(TrainingStrategy):
@@ -49,6 +52,7 @@ class SelfDistillation(TrainingStrategy):
         if not np.array_equal(np.diff(frames.offsets), network.output_lengths(corpus.train.features.lengths)):
             raise CheckpointError(f"{source.name}: the teacher's frame rate is not the student's")
         self._teacher: Posteriors = frames
+        self._output_lengths = network.encoder.output_lengths
         self._settings = self.trial.settings.section("distillation", DistillationSettings)
 
     def loss(self, log_probs: Tensor, lengths: Tensor, batch: Batch) -> Tensor:
@@ -58,27 +62,41 @@ class SelfDistillation(TrainingStrategy):
         ctc = super().loss(log_probs, lengths, batch)
         if settings.alpha == 0:
             return beta * ctc
-        teacher = gather(self._teacher, batch.indices, log_probs.shape[1]).to(log_probs.device)
-        weights = select_frames(teacher, lengths, settings.frames)
-        divergence = distillation_loss(log_probs, teacher, weights, settings.temperature, batch.tokens)
+        teacher = gather(self._teacher, batch.indices)
+        if batch.original_lengths is not None:
+            teacher = self._rescaled(teacher, batch.original_lengths, lengths)
+        teacher = teacher.to(log_probs.device)
+        divergence = frame_distillation_loss(
+            log_probs,
+            teacher,
+            lengths,
+            batch.tokens,
+            frames=settings.frames,
+            dilate=settings.dilate,
+            temperature=settings.temperature,
+        )
         return settings.alpha * divergence + beta * ctc
 
+    def _rescaled(self, teacher: Tensor, original: Tensor, lengths: Tensor) -> Tensor:
+        """The teacher's posteriors stretched as the student's features were: probabilities, linearly between frames."""
+        before = self._output_lengths(original)
+        return rescale_time(teacher.exp(), before, lengths).clamp(min=_SMALLEST).log()
 
-def gather(posteriors: Posteriors, indices: NDArray[np.int64], frames: int) -> Tensor:
-    """The posteriors of a batch, padded.
+
+def gather(posteriors: Posteriors, indices: NDArray[np.int64]) -> Tensor:
+    """The posteriors of a batch, padded to the longest.
 
     Args:
         posteriors: Of the whole set.
         indices: Which utterances, (batch,).
-        frames: Frames of the batch.
 
     Returns:
         (batch, frames, labels), float32; zero behind an utterance's end.
     """
-    block = np.zeros((len(indices), frames, len(posteriors.labels)), np.float32)
-    for row, index in enumerate(indices):
-        found = posteriors[int(index)]
-        block[row, : len(found)] = found
+    found = [posteriors[int(index)] for index in indices]
+    block = np.zeros((len(found), max(map(len, found)), len(posteriors.labels)), np.float32)
+    for row, frames in enumerate(found):
+        block[row, : len(frames)] = frames
     return torch.from_numpy(block)
 
 
