@@ -6,7 +6,7 @@ from pydantic import Field
 
 from search_spaces.axes.section import Section
 
-Units = Literal["char", "word", "mixed"]
+Units = Literal["char", "marked_char", "word", "mixed"]
 
 
 class FeatureSettings(Section):

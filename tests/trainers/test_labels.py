@@ -10,7 +10,7 @@ from torch.nn import functional
 from trainers.data.labels import BLANK, WORD_START, Alphabet, frames_needed
 from trainers.data.manifest import read_manifest
 
-UNITS = ("char", "word", "mixed")
+UNITS = ("char", "marked_char", "word", "mixed")
 
 # letters, an accent, a letter beyond 16 bits, what other decoders take for marks, and punctuation
 word = st.text("ABCé𝔘_#<>'-", min_size=1, max_size=4)
@@ -53,7 +53,7 @@ def test_a_text_is_encoded_whole_or_not_at_all_and_what_is_missing_is_named(unit
         assert missing
 
 
-@pytest.mark.parametrize(("units", "size"), [("char", 28), ("word", 98), ("mixed", 84)])
+@pytest.mark.parametrize(("units", "size"), [("char", 28), ("marked_char", 49), ("word", 98), ("mixed", 84)])
 def test_an4_has_alphabets_of_these_sizes(root, units, size):
     alphabet = Alphabet.of(units, [utterance.text for utterance in read_manifest(root / "data/an4/train.jsonl")])
     assert len(alphabet) == size

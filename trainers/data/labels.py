@@ -1,11 +1,12 @@
 """The alphabet: what one CTC label stands for, and how text becomes labels and labels become text.
 
-==========  ==================================================================================================
-``char``    every character, the space between words included
-``word``    every word (or gloss), named ``▁WORD``
-``mixed``   a whole word ``▁WORD`` if it is one letter or occurs 8 times in train; other words as characters, the
-            first one ``▁A``, those inside ``B``; no space label
-==========  ==================================================================================================
+===============  =============================================================================================
+``char``         every character, the space between words included
+``marked_char``  every character, the first of a word ``▁A``, those inside ``B``; no space label
+``word``         every word (or gloss), named ``▁WORD``
+``mixed``        a whole word ``▁WORD`` if it is one letter or occurs 8 times in train; other words as in
+                 ``marked_char``
+===============  =============================================================================================
 
 The mark ``▁`` at the start of a word is sentencepiece's, so that a decoder knows where words begin.
 """
@@ -28,7 +29,7 @@ class Alphabet:
     """The CTC labels.
 
     Attributes:
-        units: ``char``, ``word`` or ``mixed``.
+        units: ``char``, ``marked_char``, ``word`` or ``mixed``.
         labels: Names in column order; the blank is the first and its name is empty.
     """
 
@@ -51,7 +52,8 @@ class Alphabet:
         counts = Counter(word for text in texts for word in text.split())
         if units == "word":
             return cls(units, ("", *(WORD_START + word for word in sorted(counts))))
-        whole = {word for word, count in counts.items() if len(word) == 1 or count >= _FREQUENT}
+        frequent = {word for word, count in counts.items() if len(word) == 1 or count >= _FREQUENT}
+        whole = frequent if units == "mixed" else set()
         parts = {part for word in counts if word not in whole for part in _spelled(word)}
         return cls(units, ("", *sorted({WORD_START + word for word in whole} | parts)))
 
@@ -63,7 +65,7 @@ class Alphabet:
                 names += [" ", *word] if names else word
             elif WORD_START + word in self._index:
                 names.append(WORD_START + word)
-            elif self.units == "mixed":
+            elif self.units in ("marked_char", "mixed"):
                 names += _spelled(word)
             else:
                 return None
