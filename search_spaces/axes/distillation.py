@@ -6,6 +6,8 @@ from pydantic import Field
 
 from search_spaces.axes.section import Section
 
+Frames = Literal["all", "blank_elim", "dilate_k", "nonblank_renorm"]
+
 
 class DistillationSettings(Section):
     """Loss: alpha * KD + beta * CTC.
@@ -14,10 +16,14 @@ class DistillationSettings(Section):
         alpha: Weight of the teacher.
         beta: Weight of the transcript; 1 - alpha when it is not given.
         temperature: Softens teacher and student alike.
-        frames: ``all`` valid frames, or ``blank_elim``: those where the teacher's likeliest label is not the blank.
+        frames: ``all`` valid frames; ``blank_elim``, those where the teacher's likeliest label is not the blank;
+            ``dilate_k``, those and some on each side; ``nonblank_renorm``, those of ``blank_elim`` with the blank
+            taken out of both distributions.
+        dilate: Frames on each side for ``dilate_k``; the others do not read it.
     """
 
     alpha: float = Field(0.5, ge=0, le=1)
     beta: float | None = Field(None, ge=0, le=10)
     temperature: float = Field(1.0, gt=0, le=100)
-    frames: Literal["all", "blank_elim"] = "blank_elim"
+    frames: Frames = "blank_elim"
+    dilate: int = Field(1, ge=1, le=8)

@@ -6,25 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
+from tests.trainers.random_batches import batch_of, padding, utterances
 from trainers.losses.ctc import ctc_loss
-from trainers.losses.distillation import distillation_loss, select_frames
-
-LABELS = 5
-utterances = st.lists(st.tuples(st.integers(5, 14), st.integers(1, 3)), min_size=1, max_size=4)
-
-
-def batch_of(shapes, seed, extra=0, dtype=torch.float64):
-    """Logits (batch, frames, labels), lengths, targets, target lengths of utterances of (frames, tokens)."""
-    generator = torch.Generator().manual_seed(seed)
-    lengths = torch.tensor([frames for frames, _ in shapes])
-    target_lengths = torch.tensor([tokens for _, tokens in shapes])
-    logits = torch.randn(len(shapes), int(lengths.max()) + extra, LABELS, dtype=dtype, generator=generator)
-    targets = torch.randint(1, LABELS, (int(target_lengths.sum()),), generator=generator)
-    return logits, lengths, targets, target_lengths
-
-
-def padding(logits, lengths):
-    return torch.arange(logits.shape[1]) >= lengths[:, None]
+from trainers.losses.distillation import distillation_loss, frame_distillation_loss, select_frames
 
 
 @settings(deadline=None, max_examples=50)
@@ -75,7 +59,7 @@ def test_a_transcript_that_does_not_fit_has_an_infinite_loss_that_is_not_hidden(
 teaching = {
     "shapes": utterances,
     "temperature": st.sampled_from([0.5, 1.0, 2.0, 5.0]),
-    "frames": st.sampled_from(["all", "blank_elim"]),
+    "frames": st.sampled_from(["all", "blank_elim", "dilate_k", "nonblank_renorm"]),
     "seed": st.integers(0, 999),
 }
 
@@ -193,3 +177,61 @@ def test_a_batch_without_a_frame_that_counts_has_no_distillation_loss():
     loss.backward()
     assert loss.item() == 0
     assert not student.grad.any()
+
+
+def peaked(labels):
+    """A teacher that is fairly sure of these labels, (1, frames, 4)."""
+    return functional.one_hot(torch.tensor([labels]), 4).double().mul(2).log_softmax(-1)
+
+
+@pytest.mark.parametrize(
+    ("dilate", "expected"),
+    [(1, [1, 1, 1, 0, 0, 1, 1, 0, 0]), (2, [1, 1, 1, 1, 1, 1, 1, 0, 0]), (8, [1, 1, 1, 1, 1, 1, 1, 0, 0])],
+)
+def test_dilation_takes_the_valid_frames_beside_those_that_count(dilate, expected):
+    # the last two frames are padding: they are not taken, and nothing spreads from them
+    teacher = peaked([0, 2, 0, 0, 0, 0, 1, 0, 3])
+    assert select_frames(teacher, torch.tensor([7]), "dilate_k", dilate).tolist() == [expected]
+    nothing = select_frames(peaked([0, 0, 0, 0, 1]), torch.tensor([3]), "dilate_k", dilate)
+    assert not nothing.any()
+
+
+@settings(deadline=None, max_examples=30)
+@given(shapes=utterances, seed=st.integers(0, 999), dilate=st.integers(1, 8))
+def test_dilation_is_the_distance_to_a_frame_that_counts(shapes, seed, dilate):
+    teacher, lengths, _, _ = batch_of(shapes, seed, extra=2)
+    teacher[..., 0] += 1.5
+    core = select_frames(teacher, lengths, "blank_elim")
+    found = select_frames(teacher, lengths, "dilate_k", dilate)
+    for row, length in enumerate(lengths.tolist()):
+        places = core[row].nonzero()[:, 0].tolist()
+        near = [float(any(abs(t - p) <= dilate for p in places)) for t in range(length)]
+        assert found[row].tolist() == near + [0.0] * (teacher.shape[1] - length)
+
+
+@settings(deadline=None, max_examples=30)
+@given(shapes=utterances, seed=st.integers(0, 999), temperature=st.sampled_from([1.0, 3.0]))
+def test_without_the_blank_the_divergence_is_that_of_the_other_labels_among_themselves(shapes, seed, temperature):
+    student, lengths, _, _ = batch_of(shapes, seed, extra=2)
+    teacher = batch_of(shapes, seed + 1, extra=2)[0].log_softmax(-1)
+    student.requires_grad_()
+    loss = frame_distillation_loss(student, teacher, lengths, 3, frames="nonblank_renorm", temperature=temperature)
+    loss.backward()
+    s, t = ((x.detach() / temperature).softmax(-1)[..., 1:] for x in (student, teacher))
+    s, t = s / s.sum(-1, keepdim=True), t / t.sum(-1, keepdim=True)
+    weights = select_frames(teacher, lengths, "blank_elim")
+    expected = temperature**2 * (weights * (t * (t.log() - s.log())).sum(-1)).sum() / 3
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-9)
+    assert not student.grad[..., 0].any()
+    closed = temperature * (s - t) * weights[..., None] / 3
+    torch.testing.assert_close(student.grad[..., 1:], closed, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("frames", ["all", "blank_elim", "dilate_k"])
+def test_the_selection_and_the_divergence_in_one_step_are_the_two_in_turn(frames):
+    student, lengths, _, _ = batch_of([(9, 2), (6, 1)], 0)
+    teacher = batch_of([(9, 2), (6, 1)], 1)[0].log_softmax(-1)
+    teacher[..., 0] += 1
+    weights = select_frames(teacher, lengths, frames, 2)
+    found = frame_distillation_loss(student, teacher, lengths, 3, frames=frames, dilate=2, temperature=2.0)
+    assert found.item() == distillation_loss(student, teacher, weights, 2.0, 3).item()

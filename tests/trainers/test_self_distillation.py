@@ -11,7 +11,7 @@ from trainers.data.labels import Alphabet
 from trainers.data.sets import Corpus, encode_targets
 from trainers.data.warp import rescale_time
 from trainers.losses.ctc import ctc_loss
-from trainers.losses.distillation import distillation_loss, select_frames
+from trainers.losses.distillation import distillation_loss, frame_distillation_loss, select_frames
 from trainers.model.network import Network
 from trainers.pipeline import resolve_settings
 from trainers.strategies.self_distillation import SelfDistillation, gather
@@ -44,14 +44,19 @@ def prepare(make_spec, store, trained):
 @pytest.mark.parametrize("alpha", [0.3, 1.0])
 @pytest.mark.parametrize("beta", [None, 0.0, 2.0])
 @pytest.mark.parametrize("temperature", [1.0, 2.5])
-@pytest.mark.parametrize("frames", ["all", "blank_elim"])
-def test_the_loss_is_the_teacher_s_and_the_transcript_s_with_their_weights(prepare, alpha, beta, temperature, frames):
-    values = {"alpha": alpha, "beta": beta, "temperature": temperature, "frames": frames}
+@pytest.mark.parametrize(
+    ("frames", "dilate"), [("all", 1), ("blank_elim", 1), ("dilate_k", 1), ("dilate_k", 3), ("nonblank_renorm", 1)]
+)
+def test_the_loss_is_the_teacher_s_and_the_transcript_s_with_their_weights(
+    prepare, alpha, beta, temperature, frames, dilate
+):
+    values = {"alpha": alpha, "beta": beta, "temperature": temperature, "frames": frames, "dilate": dilate}
     strategy, batch, log_probs, lengths, taught = prepare({f"distillation.{name}": v for name, v in values.items()})
-    weights = select_frames(taught, lengths, frames)
-    divergence = distillation_loss(log_probs, taught, weights, temperature, batch.tokens)
+    divergence = frame_distillation_loss(
+        log_probs, taught, lengths, batch.tokens, frames=frames, dilate=dilate, temperature=temperature
+    )
     ctc = ctc_loss(log_probs, lengths, batch.targets, batch.target_lengths)
-    assert divergence > 0.1
+    assert divergence > (0.01 if frames == "nonblank_renorm" else 0.1)
     expected = alpha * divergence + (1 - alpha if beta is None else beta) * ctc
     torch.testing.assert_close(strategy.loss(log_probs, lengths, batch), expected, rtol=1e-4, atol=1e-5)
 

@@ -9,32 +9,77 @@ with :math:`p(\tau) = softmax(z / \tau)` and N the target labels of the batch (H
 :math:`\tau (p_s(\tau) - p_t(\tau)) w / N`.
 """
 
-from typing import Literal
-
 import torch
 from torch import Tensor
+from torch.nn import functional
 
+from search_spaces.axes.distillation import Frames
 from trainers.data.labels import BLANK
+from trainers.losses.frames import valid_frames
 
-Frames = Literal["all", "blank_elim"]
 
-
-def select_frames(teacher: Tensor, lengths: Tensor, frames: Frames) -> Tensor:
+def select_frames(teacher: Tensor, lengths: Tensor, frames: Frames, dilate: int = 1) -> Tensor:
     """Weight of every frame.
+
+    About four frames in five are blank, and say little.
+
+    ===================  ==========================================================================================
+    ``all``              every valid frame
+    ``blank_elim``       those whose likeliest label is not the blank
+    ``dilate_k``         those of ``blank_elim`` and the valid frames at most ``dilate`` away from one of them
+    ``nonblank_renorm``  those of ``blank_elim``; what is compared there is said at `frame_distillation_loss`
+    ===================  ==========================================================================================
 
     Args:
         teacher: Teacher's log-probabilities, (batch, frames, labels).
         lengths: Valid frames of each utterance, (batch,).
-        frames: ``all`` valid frames, or those whose likeliest label is not the blank (``blank_elim``): about four
-            frames in five are blank, and say little.
+        frames: Which frames.
+        dilate: Frames on each side, k; read by ``dilate_k`` alone.
 
     Returns:
         (batch, frames), 1.0 for a frame that counts.
     """
-    valid = torch.arange(teacher.shape[1], device=teacher.device) < lengths[:, None]
-    if frames == "blank_elim":
-        valid = valid & (teacher.argmax(dim=-1) != BLANK)
-    return valid.to(teacher.dtype)
+    valid = valid_frames(lengths, teacher.shape[1])
+    if frames == "all":
+        return valid.to(teacher.dtype)
+    weights = (valid & (teacher.argmax(dim=-1) != BLANK)).to(teacher.dtype)
+    if frames == "dilate_k":
+        widened = functional.max_pool1d(weights[:, None], 2 * dilate + 1, stride=1, padding=dilate)[:, 0]
+        weights = widened * valid
+    return weights
+
+
+def frame_distillation_loss(
+    student: Tensor,
+    teacher: Tensor,
+    lengths: Tensor,
+    tokens: int,
+    *,
+    frames: Frames = "blank_elim",
+    dilate: int = 1,
+    temperature: float = 1.0,
+) -> Tensor:
+    """The divergence over a selection of frames.
+
+    With ``nonblank_renorm`` the blank is taken out of both distributions, and what is left is normalised again: the
+    student learns which label, not how sure it is that there is one.
+
+    Args:
+        student: Log-probabilities or logits, (batch, frames, labels).
+        teacher: Log-probabilities, (batch, frames, labels); no gradient flows into it.
+        lengths: Valid frames of each utterance, (batch,).
+        tokens: Target labels of the batch, N.
+        frames: Which frames, see `select_frames`.
+        dilate: Frames on each side for ``dilate_k``.
+        temperature: Above 1 it softens both distributions.
+
+    Returns:
+        Scalar, in nats.
+    """
+    weights = select_frames(teacher, lengths, frames, dilate)
+    if frames == "nonblank_renorm":
+        student, teacher = student[..., BLANK + 1 :], teacher[..., BLANK + 1 :]
+    return distillation_loss(student, teacher, weights, temperature, tokens)
 
 
 def distillation_loss(student: Tensor, teacher: Tensor, weights: Tensor, temperature: float, tokens: int) -> Tensor:
