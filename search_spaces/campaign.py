@@ -54,7 +54,10 @@ class PrunerSettings(_Kind):
 
 @dataclass(frozen=True, slots=True)
 class DataFiles:
-    """The manifests of a campaign. Dev selects; the test set is not read before a campaign is finalised."""
+    """The sets of a campaign, each a file or a folder.
+
+    Dev selects; the test set is not read before a campaign is finalised.
+    """
 
     train: Path
     dev: Path

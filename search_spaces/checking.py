@@ -99,15 +99,22 @@ def unknown_name(kind: str, name: str, valid: Iterable[str]) -> str:
     return f"unknown {kind} {name!r}; {hint}valid: {', '.join(names) if names else 'none'}"
 
 
-def find_file(check: Checker, place: Place, value: Any) -> Path | None:
-    """A file that a campaign names: relative to the campaign's folder, the folder above it, or the working folder."""
+def find_file(check: Checker, place: Place, value: Any, *, folders: bool = False) -> Path | None:
+    """A file that a campaign names: relative to the campaign's folder, the folder above it, or the working folder.
+
+    Args:
+        check: Takes the mistake if there is no such file.
+        place: Where the campaign names it.
+        value: What stands there.
+        folders: Whether a folder is as good as a file.
+    """
     if not isinstance(value, str) or not value:
         check.add(place, f"needs the path of a file; got {value!r}")
         return None
     folder = check.source.path.resolve().parent
     roots = list(dict.fromkeys([folder, folder.parent, Path.cwd()]))
     for root in roots:
-        if (root / value).is_file():
+        if (root / value).is_file() or (folders and (root / value).is_dir()):
             return (root / value).resolve()
     check.add(place, f"no such file: {value}; looked in {', '.join(map(str, roots))}")
     return None

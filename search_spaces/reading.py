@@ -75,10 +75,12 @@ def _read_data(check: Checker, data: Any) -> DataFiles | None:
     files: dict[str, Path | None] = {}
     for key in ("train", "dev"):
         if key in data:
-            files[key] = find_file(check, ("data", key), data[key])
+            files[key] = find_file(check, ("data", key), data[key], folders=True)
         else:
             check.add(("data",), f"{key} is missing")
-    test = find_file(check, ("data", "test"), data["test"]) if data.get("test") is not None else None
+    test = None
+    if data.get("test") is not None:
+        test = find_file(check, ("data", "test"), data["test"], folders=True)
     train, dev = files.get("train"), files.get("dev")
     if train is None or dev is None:
         return None

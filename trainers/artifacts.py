@@ -13,16 +13,17 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
-    """One line of a manifest.
+    """One utterance of a set.
 
     Attributes:
         id: Unique within its manifest.
         text: The reference transcript, words separated by single spaces.
-        source: The audio or feature file.
+        source: The audio or feature file, or the Kaldi archive.
         kind: ``audio`` or ``features``.
         speaker: Speaker or signer; None when the manifest does not say.
         duration: Seconds; None when the manifest does not say.
         line: Line of the manifest, one-based, for messages.
+        offset: Byte of the archive at which the utterance's matrix starts; None for a file of its own.
     """
 
     id: str
@@ -32,6 +33,12 @@ class Utterance:
     speaker: str | None = None
     duration: float | None = None
     line: int = 0
+    offset: int | None = None
+
+    @property
+    def place(self) -> str:
+        """Where its recording or features lie, for messages."""
+        return str(self.source) if self.offset is None else f"{self.source}:{self.offset} ({self.id})"
 
 
 @dataclass(frozen=True, slots=True)

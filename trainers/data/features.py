@@ -18,6 +18,7 @@ from search_spaces.axes.features import FeatureSettings
 from search_spaces.errors import DataError, Mistake
 from trainers.artifacts import Utterance
 from trainers.data.manifest import fingerprint
+from trainers.data.matrices import read_matrix
 from trainers.store import Store, digest
 
 FRAME_SECONDS = 0.010
@@ -105,7 +106,7 @@ def read_features(utterance: Utterance, settings: FeatureSettings) -> NDArray[np
         ValueError: The file cannot be used; the text says why.
     """
     if utterance.kind == "features":
-        return _stored(utterance.source)
+        return read_matrix(utterance)
     try:
         samples, rate = soundfile.read(utterance.source, dtype="float32", always_2d=True)
     except (soundfile.LibsndfileError, OSError) as error:
@@ -116,21 +117,6 @@ def read_features(utterance: Utterance, settings: FeatureSettings) -> NDArray[np
     if not len(frames):
         raise ValueError(f"is too short: {len(samples) / rate * 1000:.0f} ms; a frame takes 25 ms")
     return frames
-
-
-def _stored(path: Path) -> NDArray[np.float32]:
-    try:
-        loaded = np.load(path, allow_pickle=False)
-        array = loaded["features"] if isinstance(loaded, np.lib.npyio.NpzFile) else loaded
-    except KeyError as error:
-        raise ValueError("has no array named 'features'") from error
-    except (OSError, ValueError) as error:
-        raise ValueError(f"cannot be read as .npy or .npz: {error}") from error
-    if array.ndim != 2 or not len(array) or array.dtype.kind not in "fiu":
-        raise ValueError(f"needs numbers of shape (frames, dimensions); has {array.dtype} {array.shape}")
-    if not np.isfinite(array).all():
-        raise ValueError("holds NaN or infinity")
-    return array.astype(np.float32)
 
 
 def features_key(utterances: tuple[Utterance, ...], settings: FeatureSettings, content: str = "") -> str:
@@ -199,7 +185,7 @@ def _write(
                 if frames.shape[1] != width:
                     raise ValueError(f"has {frames.shape[1]} dimensions where the first has {width}")
             except ValueError as error:
-                mistakes.append(Mistake(utterance.line, "", f"{utterance.source} {error}"))
+                mistakes.append(Mistake(utterance.line, "", f"{utterance.place} {error}"))
                 continue
             file.write(frames.tobytes())
             offsets.append(offsets[-1] + len(frames))

@@ -1,87 +1,32 @@
-"""Reading manifests: one JSON object a line, as NeMo writes them.
+"""Reading a set of utterances, in whichever format it is given, and the key of its content."""
 
-``audio_filepath`` or ``feature_filepath`` (relative to the manifest's folder), ``text``, optional ``speaker`` and
-``duration`` in seconds. Other keys are left alone.
-"""
-
-import json
-import os
-from collections import Counter
 from pathlib import Path
-from typing import Any
 
 from search_spaces.errors import DataError, Mistake
 from trainers.artifacts import Utterance
+from trainers.data.matrices import digest_matrices
+from trainers.data.readers import readers
 from trainers.store import digest, digest_files
-
-_SOURCES = {"audio_filepath": "audio", "feature_filepath": "features"}
 
 
 def read_manifest(path: Path) -> tuple[Utterance, ...]:
-    """Read a manifest.
+    """Read a set: a manifest of JSON lines, a corpus file, a data directory; `trainers.data.readers` has them all.
 
     Raises:
-        DataError: With every line that is no utterance and why.
+        DataError: With every line that is no utterance and why, or with the formats there are.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(path, [Mistake(0, "", f"cannot be read: {error}")]) from error
-    mistakes: list[Mistake] = []
-    utterances: list[Utterance] = []
-    for number, line in enumerate(lines, 1):
-        if line.strip():
-            found = _utterance(path, number, line)
-            mistakes += [found] if isinstance(found, Mistake) else []
-            utterances += [found] if isinstance(found, Utterance) else []
-    for name, count in Counter(utterance.id for utterance in utterances).items():
-        if count > 1:
-            where = [utterance.line for utterance in utterances if utterance.id == name]
-            mistakes.append(Mistake(where[1], "", f"names {name} again, first on line {where[0]}"))
-    if not (utterances or mistakes):
-        mistakes.append(Mistake(0, "", "holds no utterance"))
-    if len({utterance.kind for utterance in utterances}) > 1:
-        mistakes.append(Mistake(0, "", "mixes audio_filepath and feature_filepath; a set is one or the other"))
-    if mistakes:
-        raise DataError(path, mistakes)
-    return tuple(utterances)
-
-
-def _utterance(path: Path, number: int, line: str) -> Utterance | Mistake:
-    try:
-        entry = json.loads(line)
-    except json.JSONDecodeError as error:
-        return Mistake(number, "", f"is not JSON: {error.msg} at column {error.colno}")
-    if not isinstance(entry, dict):
-        return Mistake(number, "", f"is not a JSON object but {type(entry).__name__}")
-    keys = [key for key in _SOURCES if key in entry]
-    if len(keys) != 1:
-        return Mistake(number, "", f"needs one of {' and '.join(_SOURCES)}; has {', '.join(entry) or 'no key'}")
-    for key, kinds in ((keys[0], str), ("text", str), ("speaker", str | None), ("duration", int | float | None)):
-        if key in ("audio_filepath", "feature_filepath", "text") and key not in entry:
-            return Mistake(number, key, f"is missing; the line has {', '.join(entry)}")
-        if not isinstance(entry.get(key), kinds) or isinstance(entry.get(key), bool):
-            return Mistake(number, key, f"has the wrong type: {entry[key]!r}")
-    return _checked(path, number, keys[0], entry)
-
-
-def _checked(path: Path, number: int, key: str, entry: dict[str, Any]) -> Utterance | Mistake:
-    text = " ".join(entry["text"].split())
-    if not text:
-        return Mistake(number, "text", "is empty; an utterance needs a transcript to be trained on or scored against")
-    source = path.parent / entry[key]
-    if not source.is_file():
-        return Mistake(number, key, f"no such file: {source}")
-    if not os.access(source, os.R_OK):
-        return Mistake(number, key, f"may not be read: {source}")
-    duration = entry.get("duration")
-    if duration is not None and duration <= 0:
-        return Mistake(number, "duration", f"must be above 0 seconds; got {duration}")
-    name = str(Path(entry[key]).with_suffix(""))
-    return Utterance(name, text, source, _SOURCES[key], entry.get("speaker"), duration, number)
+    if not path.exists():
+        raise DataError(path, [Mistake(0, "", "cannot be read: No such file or directory")])
+    for reader in readers():
+        if reader.recognises(path):
+            return reader.read(path)
+    formats = "; ".join(reader.FORMAT for reader in readers())
+    raise DataError(path, [Mistake(0, "", f"is of no format that can be read: {formats}")])
 
 
 def fingerprint(utterances: tuple[Utterance, ...]) -> str:
     """A key for a set's content: recordings, transcripts and speakers, wherever the files lie."""
     lines = [(utterance.id, utterance.text, utterance.speaker) for utterance in utterances]
+    if any(utterance.offset is not None for utterance in utterances):
+        return digest([lines, digest_matrices(utterances)])
     return digest([lines, digest_files(utterance.source for utterance in utterances)])

@@ -1,0 +1,46 @@
+"""The formats a set may be given in, one file each; a file that is put here is found.
+
+Such a file holds a line ``FORMAT`` for messages, ``recognises(path)``, which looks no further than a name and a first
+line and is true for one reader alone, and ``read(path)``, which raises a `DataError` with every mistake of the set.
+"""
+
+import importlib
+import pkgutil
+from functools import cache
+from pathlib import Path
+from typing import Protocol, cast
+
+from trainers.artifacts import Utterance
+
+
+class Reader(Protocol):
+    """What a file of this package holds."""
+
+    FORMAT: str
+
+    def recognises(self, path: Path) -> bool:
+        """Whether a file or folder that exists is meant to be of this format, its mistakes aside."""
+
+    def read(self, path: Path) -> tuple[Utterance, ...]:
+        """The utterances, in the order of the file.
+
+        Raises:
+            DataError: With every mistake, each with its line.
+        """
+
+
+@cache
+def readers() -> tuple[Reader, ...]:
+    """All readers, in the order of their names.
+
+    Raises:
+        TypeError: A file here is no reader.
+    """
+    found = []
+    for name in sorted(module.name for module in pkgutil.iter_modules(__path__)):
+        module = importlib.import_module(f"{__name__}.{name}")
+        missing = [part for part in ("FORMAT", "recognises", "read") if not hasattr(module, part)]
+        if missing:
+            raise TypeError(f"{module.__file__} must hold {', '.join(missing)}")
+        found.append(cast(Reader, module))
+    return tuple(found)
