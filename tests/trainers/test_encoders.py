@@ -163,6 +163,58 @@ def test_output_lengths_are_those_of_the_output(kind):
 
 
 @pytest.mark.parametrize("kind", ENCODERS)
+@pytest.mark.parametrize("layer", [1, 2, 3])
+@pytest.mark.parametrize("training", [True, False])
+def test_a_tap_changes_nothing_of_the_output_and_is_zero_at_padding(kind, layer, training):
+    torch.manual_seed(0)
+    encoder = build(kind, layers=3, dropout=0.3).train(training)
+    features, lengths = batch_of([33, 50, 8], extra=7)
+    torch.manual_seed(1)
+    expected, expected_lengths = encoder(features, lengths)
+    torch.manual_seed(1)
+    # statistics move in training, the output of a training step does not depend on them
+    output, output_lengths, tapped = encoder.forward_with_tap(features, lengths, layer)
+    assert torch.equal(output, expected)
+    assert torch.equal(output_lengths, expected_lengths)
+    assert tapped.shape == output.shape
+    assert torch.equal(tapped, output) == (layer == 3)
+    valid = valid_mask(output_lengths, output.shape[1])
+    assert not tapped[~valid].any()
+    assert tapped[valid].any()
+
+
+@pytest.mark.parametrize("kind", ENCODERS)
+def test_a_tap_gives_what_an_encoder_of_so_many_layers_gives(kind):
+    torch.manual_seed(0)
+    encoder, shallow = build(kind, layers=3).eval(), build(kind, layers=2).eval()
+    weights = encoder.state_dict()
+    shallow.load_state_dict({name: weights[name] for name in shallow.state_dict()})
+    features, lengths = batch_of([33, 50, 8])
+    _, output_lengths, tapped = encoder.forward_with_tap(features, lengths, 2)
+    expected, expected_lengths = shallow(features, lengths)
+    torch.testing.assert_close(tapped, expected)
+    assert torch.equal(output_lengths, expected_lengths)
+
+
+@pytest.mark.parametrize("kind", ENCODERS)
+def test_gradients_of_a_tap_reach_the_layers_below_it_and_none_above(kind):
+    torch.manual_seed(0)
+    encoder = build(kind, layers=3)
+    features, lengths = batch_of([33, 50, 8])
+    encoder.forward_with_tap(features, lengths, 2)[2].square().sum().backward()
+    for name, parameter in encoder.named_parameters():
+        above = any(part in name for part in ("layers.2.", "forwards.2.", "backwards.2."))
+        assert (parameter.grad is None or not parameter.grad.any()) == above, name
+
+
+@pytest.mark.parametrize("kind", ENCODERS)
+@pytest.mark.parametrize("layer", [-1, 0, 3])
+def test_a_tap_behind_a_layer_that_is_not_there_is_refused(kind, layer):
+    with pytest.raises(ValueError, match=f"layer {layer} is not within 1 to 2"):
+        build(kind).forward_with_tap(*batch_of([5, 3]), layer)
+
+
+@pytest.mark.parametrize("kind", ENCODERS)
 @pytest.mark.parametrize("length", [0, 11])
 def test_a_length_that_does_not_fit_is_refused(kind, length):
     with pytest.raises(ValueError, match="not within 1 to 10 frames"):

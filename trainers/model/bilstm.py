@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from trainers.model.layers import Dropout, check_batch, valid_mask
+from trainers.model.layers import Dropout, check_batch, check_layer, valid_mask
 
 CALL_COST = 40
 """What one more call of the LSTM costs, in frames computed; 20 to 80 were equally fast at 128 hidden, one thread."""
@@ -55,14 +55,41 @@ class BiLSTMEncoder(nn.Module):
         Raises:
             ValueError: The lengths do not fit the features.
         """
+        hidden, lengths, _ = self._run(features, lengths, None)
+        return hidden, lengths
+
+    def forward_with_tap(self, features: Tensor, lengths: Tensor, layer: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Encode a padded batch, and give what leaves a layer on the way.
+
+        Args:
+            features: (B, T, inputs); what stands at padding is ignored.
+            lengths: Feature frames of each utterance, 1 to T, (B,), int64.
+            layer: Which layer, from 1.
+
+        Returns:
+            Output and lengths as `forward` has them, and the frames behind the layer, both directions, of the output's
+            shape, zero at padding.
+
+        Raises:
+            ValueError: The lengths do not fit the features, or there is no such layer.
+        """
+        check_layer(layer, len(self.forwards))
+        return self._run(features, lengths, layer)
+
+    def _run(self, features: Tensor, lengths: Tensor, layer: int | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Output, its lengths, and the frames behind a layer; without one, the output again."""
         check_batch(features, lengths)
         batch, frames, _ = features.shape
         layout = _lay_out(lengths, frames, features)
         rows = layout.enter(features.reshape(batch * frames, -1))
-        for ahead, back in zip(self.forwards, self.backwards, strict=True):
+        tapped = None
+        for number, (ahead, back) in enumerate(zip(self.forwards, self.backwards, strict=True), 1):
             reversed_rows = layout.run(back, layout.mirror(rows))
             rows = self.dropout(torch.cat((layout.run(ahead, rows), layout.mirror(reversed_rows)), 1))
-        return layout.leave(rows).view(batch, frames, -1), lengths
+            if number == layer:
+                tapped = layout.leave(rows).view(batch, frames, -1)
+        hidden = layout.leave(rows).view(batch, frames, -1)
+        return hidden, lengths, hidden if tapped is None else tapped
 
 
 class _Chunk(NamedTuple):

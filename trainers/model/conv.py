@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trainers.model.layers import Dropout, MaskedBatchNorm, check_batch, valid_mask
+from trainers.model.layers import Dropout, MaskedBatchNorm, check_batch, check_layer, valid_mask
 
 FRONT_WIDTH = 128
 FRONT_KERNEL = 5
@@ -70,6 +70,29 @@ class ConvEncoder(nn.Module):
         Raises:
             ValueError: The lengths do not fit the features.
         """
+        hidden, lengths, _ = self._run(features, lengths, None)
+        return hidden, lengths
+
+    def forward_with_tap(self, features: Tensor, lengths: Tensor, layer: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Encode a padded batch, and give what leaves a layer on the way.
+
+        Args:
+            features: (B, T, inputs); what stands at padding is ignored.
+            lengths: Feature frames of each utterance, 1 to T, (B,), int64.
+            layer: Which layer, from 1, the front not counted.
+
+        Returns:
+            Output and lengths as `forward` has them, and the frames behind the layer, of the output's shape, zero at
+            padding.
+
+        Raises:
+            ValueError: The lengths do not fit the features, or there is no such layer.
+        """
+        check_layer(layer, len(self.layers))
+        return self._run(features, lengths, layer)
+
+    def _run(self, features: Tensor, lengths: Tensor, layer: int | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Output, its lengths, and the frames behind a layer; without one, the output again."""
         check_batch(features, lengths)
         valid = valid_mask(lengths.to(features.device), features.shape[1])[:, :, None]
         hidden = features.masked_fill(~valid, 0)
@@ -78,10 +101,13 @@ class ConvEncoder(nn.Module):
             # a strided frame is valid where its middle input is: ceil(L / 2) of them
             mask = mask[:, :: conv.stride].contiguous()
             hidden = conv(hidden, mask)
-        for conv in self.layers:
+        tapped = None
+        for number, conv in enumerate(self.layers, 1):
             new = self.dropout(conv(hidden, mask))
             hidden = hidden + new if hidden.shape == new.shape else new
-        return hidden, self.output_lengths(lengths)
+            if number == layer:
+                tapped = hidden
+        return hidden, self.output_lengths(lengths), hidden if tapped is None else tapped
 
 
 class _NormedConv(nn.Module):

@@ -41,6 +41,16 @@ def check_batch(features: Tensor, lengths: Tensor) -> None:
             raise ValueError(f"lengths {shortest} to {longest} are not within 1 to {features.shape[1]} frames")
 
 
+def check_layer(layer: int, layers: int) -> None:
+    """Refuse a layer that an encoder does not have.
+
+    Raises:
+        ValueError: The layer is not within 1 to the number of layers.
+    """
+    if not 1 <= layer <= layers:
+        raise ValueError(f"layer {layer} is not within 1 to {layers}, the layers of the encoder")
+
+
 class MaskedBatchNorm(nn.BatchNorm1d):
     """Batch norm whose statistics never see padding: nn.BatchNorm1d over the valid frames laid end to end.
 
