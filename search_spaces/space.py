@@ -57,8 +57,9 @@ class Int:
         return list(range(self.low, self.high + 1, self.step))
 
     def corners(self) -> list[Value]:
-        """Values that stand for the whole range when it is checked."""
-        return [self.low, self.high]
+        """Values that stand for the whole range when it is checked: all of a few, else both ends and the second."""
+        values = range(self.low, self.high + 1, self.step)
+        return list(values) if len(values) <= 256 else [self.low, self.high, self.low + self.step]
 
     def __str__(self) -> str:
         return f"{self.low} to {self.high}" + (" (log)" if self.log else "")

@@ -120,7 +120,7 @@ def _needs(
             elif name not in siblings and "/" not in name:
                 check.add(here, unknown_name("study", name, (s for s in siblings if s != place[1])))
     for key, need in declared.items():
-        if key not in needs:
+        if key not in needs and not need.optional:
             check.add(place, f"strategy {keys.strategy!r} needs {key}: {need.summary}; write needs: {{{key}: STUDY}}")
     return needs
 
@@ -177,19 +177,28 @@ def _with_choice_of_needs(
 def _check_values(
     check: Checker, place: Place, keys: _StudyKeys, schema: StrategySchema, space: Space, settings: Mapping[str, Any]
 ) -> None:
-    """Hold every fixed value and both ends of every range against the settings' own declarations."""
-    usable: dict[str, Value] = {}
-    for name, value in keys.fixed.items():
-        here = (*place, "fixed", name)
-        if _check_axis(check, here, name, schema) and _fits(check, here, settings, name, value):
-            usable[name] = value
-    base = overlay(settings, usable)
-    for axis in space:
+    """Hold every fixed value and both ends of every range against the settings' own declarations.
+
+    Each beside all that the study fixes and the first value of every other axis: some values exclude each other.
+    """
+    fixed = {n: v for n, v in keys.fixed.items() if _check_axis(check, (*place, "fixed", n), n, schema)}
+    axes = [axis for axis in space if _check_axis(check, (*place, "space", axis.name), axis.name, schema)]
+    first = {axis.name: axis.range.corners()[0] for axis in axes if not axis.when}
+    base = overlay(overlay(overlay(settings, schema.fixed), fixed), first)
+    known = _faults(check, settings)
+    for name, value in fixed.items():
+        _fits(check, (*place, "fixed", name), base, name, value, None)
+    for location, message in _faults(check, base).items():
+        own = any(f"{location}.".startswith(f"{name}.") for name in (*fixed, *first))
+        if location not in known and not own:
+            check.add(place, f"{location}: {message}")
+    known |= _faults(check, base)
+    for axis in axes:
         here = (*place, "space", axis.name)
-        if _check_axis(check, here, axis.name, schema):
-            for value in axis.range.corners():
-                if not _fits(check, here, base, axis.name, value):
-                    break
+        there = overlay(base, {other: value for other, value in axis.when.items() if other in first})
+        for value in axis.range.corners():
+            if not _fits(check, here, there, axis.name, value, known):
+                break
 
 
 def _check_axis(check: Checker, place: Place, name: str, schema: StrategySchema) -> bool:
@@ -213,17 +222,27 @@ def _names_in(check: Checker, part: str) -> list[str]:
     return [part] if section is None else [f"{part}.{name}" for name in fields_at(section, ())]
 
 
-def _fits(check: Checker, place: Place, base: Mapping[str, Any], name: str, value: Value) -> bool:
-    """Whether a setting can have a value."""
-    try:
-        check.model.model_validate(overlay(base, {name: value}))
-    except ValidationError as error:
-        target = tuple(name.split("."))
-        for detail in error.errors():
-            if tuple(detail["loc"])[: len(target)] == target:
-                check.add(place, plain_message(detail))
-                return False
+def _fits(
+    check: Checker, place: Place, base: Mapping[str, Any], name: str, value: Value, known: Mapping[str, str] | None
+) -> bool:
+    """Whether a setting can have a value; with the faults that are `known`, whether it brings no other either."""
+    for location, message in _faults(check, overlay(base, {name: value})).items():
+        if f"{location}.".startswith(f"{name}."):
+            check.add(place, message)
+            return False
+        if known is not None and location not in known:
+            check.add(place, f"{value!r} does not go with {location}: {message}")
+            return False
     return True
+
+
+def _faults(check: Checker, tree: Mapping[str, Any]) -> dict[str, str]:
+    """What is wrong with a tree of settings, the first message by dotted name."""
+    try:
+        check.model.model_validate(tree)
+    except ValidationError as error:
+        return {".".join(map(str, one["loc"])): plain_message(one) for one in reversed(error.errors())}
+    return {}
 
 
 def _check_points(check: Checker, place: Place, keys: _StudyKeys, space: Space) -> None:

@@ -43,7 +43,9 @@ def test_the_campaign_in_the_readme_is_a_campaign(readme, root, tmp_path):
     (tmp_path / "text.txt").write_text("", encoding="utf-8")
     (tmp_path / "mine.yaml").write_text(text, encoding="utf-8")
     campaign = read_campaign(tmp_path / "mine.yaml", catalogue())
-    assert {study.strategy for study in campaign.studies.values()} == set(catalogue())
+    # an example of each kind of study, not a list of all strategies: the table is that
+    shown = {study.strategy for study in campaign.studies.values()}
+    assert {"baseline", "decoding"} < shown <= set(catalogue())
 
 
 def test_every_dependency_has_its_reason(root):

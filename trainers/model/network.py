@@ -1,4 +1,4 @@
-"""The whole network: an encoder and the CTC head."""
+"""The whole network: an encoder, attention where it is asked for, and the CTC head."""
 
 import numpy as np
 import torch
@@ -6,10 +6,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from search_spaces.axes.model import ModelSettings
+from trainers.model.attention import AttentionBlock, AttentionGate
 from trainers.model.bilstm import BiLSTMEncoder
 from trainers.model.conv import ConvEncoder
 
 ENCODERS: dict[str, type[ConvEncoder] | type[BiLSTMEncoder]] = {"conv": ConvEncoder, "bilstm": BiLSTMEncoder}
+ATTENTION: dict[str, type[AttentionBlock] | type[AttentionGate]] = {"windowed": AttentionBlock, "gate": AttentionGate}
 
 
 class Network(nn.Module):
@@ -27,6 +29,13 @@ class Network(nn.Module):
             inputs, layers=settings.layers, hidden=settings.hidden, dropout=settings.dropout
         )
         self.head = nn.Linear(self.encoder.outputs, labels)
+        self.attention: AttentionBlock | AttentionGate | None = None
+        if settings.attention != "none":
+            # last, and its draws given back: whatever is random starts as it does without attention
+            with torch.random.fork_rng(devices=[]):
+                self.attention = ATTENTION[settings.attention](
+                    self.encoder.outputs, window=settings.attention_window, heads=settings.attention_heads
+                )
 
     def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Log-probabilities.
@@ -42,8 +51,31 @@ class Network(nn.Module):
             (batch, output frames, labels) in natural log, float32, and the output frames of each utterance, (batch,).
         """
         hidden, lengths = self.encoder(features, lengths)
-        with torch.autocast(hidden.device.type, enabled=False):
-            return torch.log_softmax(self.head(hidden.float()), dim=-1), lengths
+        return self._read(hidden, lengths), lengths
+
+    def forward_with_tap(self, features: Tensor, lengths: Tensor, layer: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Log-probabilities, and the frames behind a layer of the encoder, for a second head to read.
+
+        Args:
+            features: (batch, frames, inputs).
+            lengths: Frames of each utterance, (batch,), int64.
+            layer: Which layer, from 1.
+
+        Returns:
+            Log-probabilities and lengths as `forward` has them, and (batch, output frames, encoder's outputs), zero at
+            padding.
+
+        Raises:
+            ValueError: There is no such layer.
+        """
+        hidden, lengths, tapped = self.encoder.forward_with_tap(features, lengths, layer)
+        return self._read(hidden, lengths), lengths, tapped
+
+    def _read(self, hidden: Tensor, lengths: Tensor) -> Tensor:
+        """Log-probabilities of what the encoder gives."""
+        if self.attention is not None:
+            hidden = self.attention(hidden, lengths)
+        return classify(self.head, hidden)
 
     @property
     def subsampling(self) -> int:
@@ -58,3 +90,14 @@ class Network(nn.Module):
     def weights(self) -> int:
         """Number of trained weights."""
         return sum(parameter.numel() for parameter in self.parameters() if parameter.requires_grad)
+
+
+def classify(head: nn.Module, hidden: Tensor) -> Tensor:
+    """Log-probabilities of a head, in float32 whatever the encoder runs in.
+
+    Args:
+        head: Frames to logits.
+        hidden: (batch, frames, width).
+    """
+    with torch.autocast(hidden.device.type, enabled=False):
+        return torch.log_softmax(head(hidden.float()), dim=-1)
