@@ -4,8 +4,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from torch.nn import functional
 
+from search_spaces.axes.distillation import DistillationSettings
 from tests.trainers.random_batches import batch_of, padding, utterances
 from trainers.losses.ctc import ctc_loss
 from trainers.losses.distillation import distillation_loss, frame_distillation_loss, select_frames
@@ -235,3 +237,9 @@ def test_the_selection_and_the_divergence_in_one_step_are_the_two_in_turn(frames
     weights = select_frames(teacher, lengths, frames, 2)
     found = frame_distillation_loss(student, teacher, lengths, 3, frames=frames, dilate=2, temperature=2.0)
     assert found.item() == distillation_loss(student, teacher, weights, 2.0, 3).item()
+
+
+@pytest.mark.parametrize("values", [{"dilate": 0}, {"dilate": 9}, {"dilate": 1.0}, {"frames": "dilate"}])
+def test_frames_that_cannot_be_selected_are_refused(values):
+    with pytest.raises(ValidationError, match=next(iter(values))):
+        DistillationSettings.model_validate(values)

@@ -158,6 +158,18 @@ def test_the_gradient_of_sequences_is_that_of_their_losses_one_by_one():
     torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.parametrize("shift", [-1e4, 1e4])
+def test_scores_count_only_in_relation_to_those_of_the_same_utterance(shift):
+    logits, lengths, _, _ = batch_of([(6, 2), (7, 1)], 0)
+    log_probs = logits.log_softmax(-1)
+    first, second = [([1, 2], 0.0), ([2], 1.0), ([1] * 7, 800.0)], [([3], -2.0), ([], 0.5)]
+    moved = [(labels, score + shift) for labels, score in first]
+    expected, found = (
+        sequence_loss(log_probs, lengths, hypotheses_of(x), 3) for x in ([first, second], [moved, second])
+    )
+    assert found.loss.item() == pytest.approx(expected.loss.item(), rel=1e-9)
+
+
 def test_a_batch_without_a_hypothesis_that_fits_has_no_loss_and_no_gradient():
     log_probs = batch_of([(2, 1), (1, 1)], 0)[0].log_softmax(-1)
     log_probs[1, 1:] = float("nan")
