@@ -15,12 +15,14 @@ class Need:
         name: The key under ``needs:``.
         summary: What it is, for messages.
         many: Whether a list of studies may be named; each is then a choice of the axis ``axis``.
+        optional: Whether a study may leave it out.
         axis: Name of the axis that chooses among several; empty when all are used together.
     """
 
     name: str
     summary: str
     many: bool = False
+    optional: bool = False
     axis: str = ""
 
 
@@ -34,7 +36,7 @@ class StrategySchema:
         sections: Sections of settings that this strategy adds to those of every trial.
         axes: Sections (or single settings) that a study of this strategy may search or fix.
         uses: Sections that decide a trial's result; those of `axes` when left empty.
-        needs: What it takes from other studies; all of them must be named.
+        needs: What it takes from other studies.
         requires: Optional sections of the campaign that must be there.
         trains: Whether a trial trains a network, epoch by epoch.
         fixed: Settings that every trial of this strategy has unless the study says otherwise.

@@ -120,7 +120,7 @@ def _needs(
             elif name not in siblings and "/" not in name:
                 check.add(here, unknown_name("study", name, (s for s in siblings if s != place[1])))
     for key, need in declared.items():
-        if key not in needs:
+        if key not in needs and not need.optional:
             check.add(place, f"strategy {keys.strategy!r} needs {key}: {need.summary}; write needs: {{{key}: STUDY}}")
     return needs
 

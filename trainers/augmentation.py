@@ -9,6 +9,7 @@ from search_spaces.axes.train import TrainSettings
 from trainers.data.batches import Batch
 from trainers.data.masks import mask_features
 from trainers.data.warp import random_factors, rescale_time, rescaled_lengths, warp_bands
+from trainers.losses.targets import frames_needed
 from trainers.model.network import Network
 
 
@@ -23,20 +24,28 @@ def augment(batch: Batch, network: Network, settings: TrainSettings, stack: int)
         settings: How much of each.
         stack: Frames stacked in one.
     """
-    features, lengths, original = batch.features, batch.lengths, None
-    if settings.time_rescale:
-        new = rescaled_lengths(lengths, random_factors(len(lengths), settings.time_rescale))
-        new = torch.where(_fits(batch, network, new), new, lengths)
-        features, lengths, original = rescale_time(features, lengths, new), new, lengths
+    return disguise(rescale(batch, network, settings), settings, stack)
+
+
+def rescale(batch: Batch, network: Network, settings: TrainSettings) -> Batch:
+    """A batch whose utterances are spoken faster or slower; frames of two results are not comparable."""
+    if not settings.time_rescale:
+        return batch
+    new = rescaled_lengths(batch.lengths, random_factors(len(batch.lengths), settings.time_rescale))
+    new = torch.where(_fits(batch, network, new), new, batch.lengths)
+    features = rescale_time(batch.features, batch.lengths, new)
+    return replace(batch, features=features, lengths=new, original_lengths=batch.lengths)
+
+
+def disguise(batch: Batch, settings: TrainSettings, stack: int) -> Batch:
+    """A batch with warped bands and masks; every frame stays where it is."""
+    features = batch.features
     if settings.band_warp:
-        features = warp_bands(features, random_factors(len(lengths), settings.band_warp), stack)
-    features = mask_features(features, lengths, settings, stack)
-    return replace(batch, features=features, lengths=lengths, original_lengths=original)
+        features = warp_bands(features, random_factors(len(batch.lengths), settings.band_warp), stack)
+    return replace(batch, features=mask_features(features, batch.lengths, settings, stack))
 
 
 def _fits(batch: Batch, network: Network, lengths: Tensor) -> Tensor:
     """Whether the labels fit what the network would make of so many frames, (batch,), bool."""
-    owner = torch.repeat_interleave(torch.arange(len(lengths)), batch.target_lengths)
-    repeats = (batch.targets[1:] == batch.targets[:-1]) & (owner[1:] == owner[:-1])
-    needed = batch.target_lengths + torch.bincount(owner[1:][repeats], minlength=len(lengths))
+    needed = frames_needed(batch.targets, batch.target_lengths)
     return network.encoder.output_lengths(lengths) >= needed

@@ -57,13 +57,21 @@ class Checkpoint:
             CheckpointError: The weights cannot be read or do not fit.
         """
         network = Network(self.model, self.inputs, len(self.alphabet))
+        self.load_into(network)
+        return network.eval()
+
+    def load_into(self, network: Network) -> None:
+        """Give a network these weights.
+
+        Raises:
+            CheckpointError: They cannot be read, or are of other names or shapes; the message names them.
+        """
         try:
             weights = load_file(self.folder / WEIGHTS)
         except (OSError, SafetensorError) as error:
             raise CheckpointError(f"{self.folder / WEIGHTS} cannot be read: {error}") from error
         _refuse_misfit(self.folder, network.state_dict(), weights)
         network.load_state_dict(weights)
-        return network.eval()
 
 
 def _refuse_misfit(folder: Path, wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:

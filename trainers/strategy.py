@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
@@ -25,6 +26,7 @@ from trainers.decoding.greedy import greedy_text
 from trainers.emission import posteriors
 from trainers.loop import Plateau, Pruned, train
 from trainers.losses.ctc import ctc_loss
+from trainers.losses.smoothing import smoothing_divergence, uniform_labels, unigram_labels
 from trainers.model.network import Network
 from trainers.run_state import Progress
 from trainers.scoring.wer import SCORER, score_set
@@ -62,9 +64,12 @@ class TrainingStrategy(Strategy):
     def prepare(self, network: Network, corpus: Corpus) -> None:
         """Get ready before the first epoch; called once the network and the data are there."""
 
+    def release(self, network: Network) -> None:
+        """Take off the network what only training needs; called before its checkpoint is written."""
+
     def by_length(self, epoch: int) -> bool:
         """Whether an epoch goes from short utterances to long ones."""
-        return False
+        return epoch <= self.trial.settings.augmentation.curriculum
 
     def step(self, network: Network, batch: Batch) -> Tensor:
         """The loss of a batch whose features are changed at random."""
@@ -73,7 +78,7 @@ class TrainingStrategy(Strategy):
         return self.loss(log_probs, lengths, changed)
 
     def loss(self, log_probs: Tensor, lengths: Tensor, batch: Batch) -> Tensor:
-        """What a step minimises.
+        """What a step minimises: CTC, smoothed if that is asked for.
 
         Args:
             log_probs: The network's output, (batch, frames, labels).
@@ -83,7 +88,14 @@ class TrainingStrategy(Strategy):
         Returns:
             Scalar: a sum over the batch divided by its target labels.
         """
-        return ctc_loss(log_probs, lengths, batch.targets, batch.target_lengths)
+        return self.smoothed(ctc_loss(log_probs, lengths, batch.targets, batch.target_lengths), log_probs, lengths)
+
+    def smoothed(self, loss: Tensor, log_probs: Tensor, lengths: Tensor) -> Tensor:
+        """A loss with its share of label smoothing."""
+        share = self.trial.settings.augmentation.smoothing
+        if share == 0:
+            return loss
+        return (1 - share) * loss + share * smoothing_divergence(log_probs, lengths, self._prior)
 
     def run(self) -> tuple[TrialOutcome, list[Hypothesis]]:
         """Train, keep the best epoch, and decode dev greedily."""
@@ -115,10 +127,12 @@ class TrainingStrategy(Strategy):
         network = Network(settings.model, inputs, len(alphabet))
         targets = encode_targets(trial.train, alphabet, network.output_lengths)
         corpus = Corpus(trial.train, targets, trial.dev, alphabet)
+        self._prior = self._label_prior(corpus)
         self.prepare(network, corpus)
         progress = train(network, self, corpus, settings.train, folder, trial.report)
         save_file({name: weight.contiguous() for name, weight in network.state_dict().items()}, folder / LAST)
         network.load_state_dict(progress.best_weights)
+        self.release(network)
         origin = {
             "campaign": trial.spec.campaign,
             "study": trial.spec.study,
@@ -137,6 +151,12 @@ class TrainingStrategy(Strategy):
             training=origin,
         )
         progress.finish(folder)
+
+    def _label_prior(self, corpus: Corpus) -> Tensor:
+        """What label smoothing draws the output to, (labels,)."""
+        if self.trial.settings.augmentation.smoothing_towards == "uniform":
+            return uniform_labels(len(corpus.alphabet))
+        return unigram_labels(torch.from_numpy(np.concatenate(corpus.targets)), len(corpus.alphabet))
 
 
 def with_history(outcome: TrialOutcome, progress: Progress) -> TrialOutcome:

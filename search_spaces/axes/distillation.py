@@ -10,11 +10,13 @@ Frames = Literal["all", "blank_elim", "dilate_k", "nonblank_renorm"]
 
 
 class DistillationSettings(Section):
-    """Loss: alpha * KD + beta * CTC.
+    """Loss: alpha * T + beta * CTC.
 
     Attributes:
+        level: What of the teacher is learned: its distribution at every ``frame``, over each of its token spans
+            (``span``), or where its spikes are (``guided``).
         alpha: Weight of the teacher.
-        beta: Weight of the transcript; 1 - alpha when it is not given.
+        beta: Weight of the transcript; when it is not given 1 - alpha, and 1 at the level ``guided``.
         temperature: Softens teacher and student alike.
         frames: ``all`` valid frames; ``blank_elim``, those where the teacher's likeliest label is not the blank;
             ``dilate_k``, those and some on each side; ``nonblank_renorm``, those of ``blank_elim`` with the blank
@@ -22,6 +24,7 @@ class DistillationSettings(Section):
         dilate: Frames on each side for ``dilate_k``; the others do not read it.
     """
 
+    level: Literal["frame", "span", "guided"] = "frame"
     alpha: float = Field(0.5, ge=0, le=1)
     beta: float | None = Field(None, ge=0, le=10)
     temperature: float = Field(1.0, gt=0, le=100)

@@ -5,6 +5,7 @@ from typing import Any, TypeVar, cast
 
 from pydantic import Field, create_model
 
+from search_spaces.axes.augmentation import AugmentationSettings
 from search_spaces.axes.decoding import DecodingSettings, LanguageModelSettings
 from search_spaces.axes.features import FeatureSettings, Units
 from search_spaces.axes.model import ModelSettings
@@ -21,6 +22,7 @@ class Settings(Section):
     features: FeatureSettings = Field(default_factory=FeatureSettings)
     model: ModelSettings = Field(default_factory=ModelSettings)
     train: TrainSettings = Field(default_factory=TrainSettings)
+    augmentation: AugmentationSettings = Field(default_factory=AugmentationSettings)
     decoding: DecodingSettings = Field(default_factory=DecodingSettings)
     language_model: LanguageModelSettings | None = None
 

@@ -58,7 +58,7 @@ ONE_MISTAKE = {
     "an unknown key in a strategy's own section": (
         "distillation: {temprature: 2}\n" + STUDIES,
         "line 3: distillation.temprature: ",
-        ["did you mean 'temperature'?", "valid: alpha, beta, temperature, frames"],
+        ["did you mean 'temperature'?", "valid: level, alpha, beta, temperature, frames"],
     ),
     "an unknown key in the language model": (
         "language_model: {text: text.txt, ordre: 3}\n" + STUDIES,
@@ -83,7 +83,7 @@ ONE_MISTAKE = {
     "an unknown strategy": (
         "studies:\n  base: {strategy: base_line}\n",
         "line 4: studies.base.strategy: ",
-        ["unknown strategy 'base_line'; did you mean 'baseline'?", "baseline, decoding, self_distillation"],
+        ["unknown strategy 'base_line'; did you mean 'baseline'?", "baseline, cr_ctc, decoding, distillation"],
     ),
     "an unknown sampler": (
         "studies:\n  base: {strategy: baseline, sampler: tpee}\n",
@@ -125,7 +125,7 @@ ONE_MISTAKE = {
     "a value that is no choice": (
         "units: chars\n" + STUDIES,
         "line 3: units: ",
-        ["'char', 'word' or 'mixed'; got 'chars'"],
+        ["'char', 'marked_char', 'word' or 'mixed'; got 'chars'"],
     ),
     "a value of another type": (
         "train: {epochs: twelve}\n" + STUDIES,
@@ -160,7 +160,7 @@ ONE_MISTAKE = {
     "a choice that the setting does not have": (
         "studies:\n  base: {strategy: baseline, trials: 2, space: {units: {choice: [char, bpe]}}}\n",
         "line 4: studies.base.space.units: ",
-        ["'char', 'word' or 'mixed'; got 'bpe'"],
+        ["'char', 'marked_char', 'word' or 'mixed'; got 'bpe'"],
     ),
     "a setting that the strategy ignores, fixed": (
         "studies:\n  base: {strategy: baseline, fixed: {decoding.alpha: 1}}\n",

@@ -14,7 +14,8 @@ from trainers.losses.ctc import ctc_loss
 from trainers.losses.distillation import distillation_loss, frame_distillation_loss, select_frames
 from trainers.model.network import Network
 from trainers.pipeline import resolve_settings
-from trainers.strategies.self_distillation import SelfDistillation, gather
+from trainers.strategies.self_distillation import SelfDistillation
+from trainers.teacher import gather
 from trainers.trial import Trial
 
 

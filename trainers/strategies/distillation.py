@@ -1,0 +1,36 @@
+"""Teacher-student distillation: a student of any size learns from transcript and a teacher of any size.
+
+The loss is that of `trainers.distilling`. Alphabet and frame rate must be the teacher's. The student starts from random
+weights, or (``needs: {student: ...}``) from a checkpoint of its own shape.
+"""
+
+from search_spaces.axes.distillation import DistillationSettings
+from search_spaces.schema import Need, StrategySchema
+from trainers.checkpoint import load_checkpoint
+from trainers.data.sets import Corpus
+from trainers.distilling import DistillingStrategy
+from trainers.model.network import Network
+from trainers.teacher import NEED
+
+
+class Distillation(DistillingStrategy):
+    """Teacher and student of any sizes."""
+
+    schema = StrategySchema(
+        name="distillation",
+        summary="a student of any size learns from a teacher of any size",
+        axes=("model", "train", "distillation", "augmentation.smoothing", "augmentation.curriculum"),
+        uses=("units", "features", "model", "train", "distillation", "augmentation"),
+        sections={"distillation": DistillationSettings},
+        needs=(NEED, Need("student", "a checkpoint of the student's own shape to start from", optional=True)),
+    )
+
+    def prepare(self, network: Network, corpus: Corpus) -> None:
+        """Run the teacher over the training set, once; give the student its first weights.
+
+        Raises:
+            CheckpointError: The teacher's alphabet or frame rate, or the shape of the first weights, does not fit.
+        """
+        super().prepare(network, corpus)
+        for source in self.trial.spec.needs.get("student", ()):
+            load_checkpoint(source.checkpoint).load_into(network)

@@ -1,0 +1,123 @@
+"""A frozen teacher: it reads the training set once, and its posteriors are kept."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from search_spaces.errors import CheckpointError
+from search_spaces.schema import Need
+from trainers.artifacts import Posteriors
+from trainers.checkpoint import Checkpoint, load_checkpoint
+from trainers.data.batches import Batch
+from trainers.data.sets import Corpus
+from trainers.data.warp import rescale_time
+from trainers.emission import posteriors
+from trainers.model.network import Network
+from trainers.spec import Ingredient
+from trainers.trial import Trial
+
+NEED = Need("teacher", "the study whose promoted checkpoint teaches, or a checkpoint's folder")
+
+_SMALLEST = 1e-30  # of a probability whose logarithm is taken
+
+
+class Teacher:
+    """What a teacher says of every frame of the training set.
+
+    The student's masks do not change it: the teacher read every utterance whole. Where the student's utterances are
+    rescaled in time, its posteriors are rescaled alike.
+
+    Args:
+        trial: The student's trial.
+        network: The student.
+        corpus: What it is trained on.
+
+    Raises:
+        CheckpointError: The teacher's alphabet or frame rate is not the student's.
+    """
+
+    def __init__(self, trial: Trial, network: Network, corpus: Corpus) -> None:
+        (source,) = trial.spec.needs[NEED.name]
+        checkpoint = load_checkpoint(source.checkpoint)
+        _refuse_other_alphabet(checkpoint, corpus)
+        train = trial.load("train", checkpoint.features)
+        _, self._posteriors = posteriors(trial.store, source.key, checkpoint, train.features)
+        _refuse_other_rate(source, self._posteriors, network, corpus)
+        self._output_lengths = network.encoder.output_lengths
+
+    def __call__(self, batch: Batch, lengths: Tensor) -> Tensor:
+        """Log-probabilities for a batch.
+
+        Args:
+            batch: As the student reads it.
+            lengths: Frames at the student's output, (batch,).
+
+        Returns:
+            (batch, frames, labels), float32; zero behind an utterance's end.
+        """
+        found = gather(self._posteriors, batch.indices)
+        if batch.original_lengths is not None:
+            before = self._output_lengths(batch.original_lengths)
+            # probabilities are mixed between frames, not their logarithms, so that they still sum to one
+            found = rescale_time(found.exp(), before, lengths.to(found.device)).clamp(min=_SMALLEST).log()
+        return found.to(lengths.device)
+
+
+def gather(posteriors: Posteriors, indices: NDArray[np.int64]) -> Tensor:
+    """The posteriors of a batch, padded to the longest.
+
+    Args:
+        posteriors: Of the whole set.
+        indices: Which utterances, (batch,).
+
+    Returns:
+        (batch, frames, labels), float32; zero behind an utterance's end.
+    """
+    found = [posteriors[int(index)] for index in indices]
+    block = np.zeros((len(found), max(map(len, found)), len(posteriors.labels)), np.float32)
+    for row, frames in enumerate(found):
+        block[row, : len(frames)] = frames
+    return torch.from_numpy(block)
+
+
+def refuse_other_architecture(teacher: Checkpoint, student: Mapping[str, object]) -> None:
+    """Refuse a teacher that is not built like the student; dropout is no part of that.
+
+    Args:
+        teacher: The teacher.
+        student: The student's model settings.
+
+    Raises:
+        CheckpointError: They differ; the message says how.
+    """
+    theirs = teacher.model.model_dump()
+    odd = [name for name, value in student.items() if name != "dropout" and theirs[name] != value]
+    if odd:
+        shown = ", ".join(f"{name} {theirs[name]} against {student[name]}" for name in odd)
+        raise CheckpointError(
+            f"{teacher.folder}: self_distillation needs a teacher of the student's own architecture; it has {shown}; "
+            "strategy distillation takes a teacher of any size"
+        )
+
+
+def _refuse_other_alphabet(teacher: Checkpoint, corpus: Corpus) -> None:
+    if teacher.alphabet == corpus.alphabet:
+        return
+    odd = sorted(set(teacher.alphabet.labels) ^ set(corpus.alphabet.labels))
+    raise CheckpointError(
+        f"{teacher.folder}: the teacher's alphabet is not the student's; "
+        f"{f'only one of them has {odd[:10]}' if odd else 'the order differs'}"
+    )
+
+
+def _refuse_other_rate(source: Ingredient, frames: Posteriors, network: Network, corpus: Corpus) -> None:
+    theirs, ours = np.diff(frames.offsets), network.output_lengths(corpus.train.features.lengths)
+    if not np.array_equal(theirs, ours):
+        index = int(np.flatnonzero(theirs != ours)[0])
+        raise CheckpointError(
+            f"{source.name}: the teacher's frame rate is not the student's: of {corpus.train.utterances[index].id} it "
+            f"makes {theirs[index]} frames, the student {ours[index]}; match features.stack and model.encoder"
+        )
