@@ -158,6 +158,11 @@ class SampledStudy:
         """Close a trial that ran to its end or was stopped because it was losing; the first result of a trial stays."""
         if not self._take_back(number):
             return
+        trial = self._trial(number)
+        for report in outcome.epochs:
+            # an epoch that was saved when a run was stopped, and never reported
+            if report.epoch not in trial.intermediate_values:
+                self._storage.set_trial_intermediate_value(trial._trial_id, report.epoch, report.dev_wer)
         self.note_trial(number, "outcome", asdict(outcome))
         if outcome.pruned or outcome.score is None:
             self._study.tell(number, state=optuna.trial.TrialState.PRUNED)

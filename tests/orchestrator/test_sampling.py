@@ -136,6 +136,15 @@ def test_a_trial_that_is_told_twice_keeps_its_first_result(home):
     assert (study.trial(0).dev_wer, study.trial(0).error) == (30.0, "")
 
 
+def test_an_epoch_that_was_never_reported_is_known_when_the_trial_ends(home):
+    study = open_study(home)
+    claim(study)
+    study.report(0, report(1, 60.0), PrunerSettings(kind="none"))
+    epochs = tuple(report(epoch, wer) for epoch, wer in ((1, 60.0), (2, 50.0), (3, 40.0)))
+    study.complete(0, replace(outcome(), epochs=epochs))
+    assert study.trial(0).curve == {1: 60.0, 2: 50.0, 3: 40.0}
+
+
 def test_a_worker_that_was_taken_for_dead_may_still_bring_its_result(home):
     study = open_study(home)
     claim(study)
