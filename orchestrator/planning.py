@@ -7,13 +7,14 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from orchestrator.record import StudyRecord
 from orchestrator.sampling import Claim, Point
 from search_spaces.axes.features import FeatureSettings
 from search_spaces.axes.settings import Settings, overlay
 from search_spaces.campaign import Campaign, StudyDefinition
+from search_spaces.checking import plain_message
 from search_spaces.errors import UserError
 from search_spaces.schema import StrategySchema
 from search_spaces.space import Axis, Categorical, Space, Value
@@ -83,9 +84,17 @@ def base_settings(campaign: Campaign, study: StudyDefinition, inherited: Mapping
 
 
 def _resolve(campaign: Campaign, study: StudyDefinition, values: Mapping[str, Value], start: Start) -> dict[str, Any]:
-    """The sections that a trial's strategy uses, with every default filled in."""
-    base = base_settings(campaign, study, start.inherited).model_dump()
-    settings = resolve_settings(overlay(base, values))
+    """The sections that a trial's strategy uses, with every default filled in.
+
+    Raises:
+        UserError: The values do not go together.
+    """
+    try:
+        base = base_settings(campaign, study, start.inherited).model_dump()
+        settings = resolve_settings(overlay(base, values))
+    except ValidationError as error:
+        said = "; ".join(f"{'.'.join(map(str, one['loc']))}: {plain_message(one)}" for one in error.errors())
+        raise UserError(f"study {study.name}: a point does not go with the other settings: {said}") from error
     sections = {name: getattr(settings, name) for name in _used(schema_of(study))}
     return {
         name: value.model_dump(mode="json") if isinstance(value, BaseModel) else value

@@ -23,6 +23,7 @@ from orchestrator.stored import in_order
 from orchestrator.study_run import StudyRun
 from orchestrator.tracking import Tracker, TrialFolders
 from search_spaces.campaign import Campaign
+from search_spaces.errors import UserError
 from trainers.store import Store
 
 
@@ -154,7 +155,12 @@ class Runner:
 
     def _begin(self, study: StudyRun, claim: Claim) -> None:
         assert study.start is not None  # settled before anything could be claimed
-        spec = make_spec(self._campaign, study.definition, claim, study.start, self._data)
+        try:
+            spec = make_spec(self._campaign, study.definition, claim, study.start, self._data)
+        except UserError as error:
+            study.sampled.fail(claim.number, str(error))
+            self._ended(study, claim.number)
+            return
         started = {
             "settings": spec.settings,
             "key": spec.key,
