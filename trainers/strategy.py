@@ -26,7 +26,7 @@ from trainers.decoding.greedy import greedy_text
 from trainers.emission import posteriors
 from trainers.loop import Plateau, Pruned, train
 from trainers.losses.ctc import ctc_loss
-from trainers.losses.smoothing import smoothing_divergence, uniform_labels, unigram_labels
+from trainers.losses.smoothing import smooth, uniform_labels, unigram_labels
 from trainers.model.network import Network
 from trainers.run_state import Progress
 from trainers.scoring.wer import SCORER, score_set
@@ -61,6 +61,8 @@ class Strategy(ABC):
 class TrainingStrategy(Strategy):
     """A strategy that trains a network with CTC, perhaps with something beside it."""
 
+    _prior = torch.empty(0)  # what label smoothing draws the output to; known once the labels are
+
     def prepare(self, network: Network, corpus: Corpus) -> None:
         """Get ready before the first epoch; called once the network and the data are there."""
 
@@ -92,10 +94,7 @@ class TrainingStrategy(Strategy):
 
     def smoothed(self, loss: Tensor, log_probs: Tensor, lengths: Tensor) -> Tensor:
         """A loss with its share of label smoothing."""
-        share = self.trial.settings.augmentation.smoothing
-        if share == 0:
-            return loss
-        return (1 - share) * loss + share * smoothing_divergence(log_probs, lengths, self._prior)
+        return smooth(loss, log_probs, lengths, self.trial.settings.augmentation.smoothing, self._prior)
 
     def run(self) -> tuple[TrialOutcome, list[Hypothesis]]:
         """Train, keep the best epoch, and decode dev greedily."""

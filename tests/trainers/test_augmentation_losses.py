@@ -10,9 +10,14 @@ from tests.trainers.random_batches import LABELS, batch_of, padding, utterances
 from trainers.losses.consistency import consistency_loss, consistent_ctc_loss
 from trainers.losses.ctc import ctc_loss, utterance_losses
 from trainers.losses.mixup import Mix, mix_features, mixup_loss, pair_utterances
-from trainers.losses.smoothing import smoothed_ctc_loss, uniform_labels, unigram_labels
+from trainers.losses.smoothing import smooth, uniform_labels, unigram_labels
 
 seeds = st.integers(0, 999)
+
+
+def smoothed(log_probs, lengths, targets, target_lengths, epsilon, labels):
+    """CTC with label smoothing."""
+    return smooth(ctc_loss(log_probs, lengths, targets, target_lengths), log_probs, lengths, epsilon, labels)
 
 
 def test_smoothing_is_over_the_labels_without_the_blank():
@@ -26,7 +31,7 @@ def test_smoothing_and_its_gradient_are_those_of_the_formula(shapes, seed, epsil
     logits, lengths, targets, target_lengths = batch_of(shapes, seed, extra=2)
     u = uniform_labels(LABELS) if uniform else unigram_labels(torch.tensor([1, 2, 2, 4]), LABELS)
     logits.requires_grad_()
-    loss = smoothed_ctc_loss(logits.log_softmax(-1), lengths, targets, target_lengths, epsilon, u)
+    loss = smoothed(logits.log_softmax(-1), lengths, targets, target_lengths, epsilon, u)
     valid = ~padding(logits, lengths)
     p = logits.detach().softmax(-1)
     kept = u > 0
@@ -43,9 +48,9 @@ def test_an_utterance_alone_has_its_own_smoothing_and_a_batch_the_mean_over_its_
     shapes = [(9, 2), (6, 1)]
     logits, lengths, targets, target_lengths = batch_of(shapes, 0, extra=3)
     log_probs, u = logits.log_softmax(-1), uniform_labels(LABELS)
-    whole = smoothed_ctc_loss(log_probs, lengths, targets, target_lengths, 1.0, u)
+    whole = smoothed(log_probs, lengths, targets, target_lengths, 1.0, u)
     parts = [
-        smoothed_ctc_loss(log_probs[i : i + 1, :frames], lengths[i : i + 1], targets[:1], torch.tensor([1]), 1.0, u)
+        smoothed(log_probs[i : i + 1, :frames], lengths[i : i + 1], targets[:1], torch.tensor([1]), 1.0, u)
         for i, (frames, _) in enumerate(shapes)
     ]
     assert whole.item() == pytest.approx((9 * parts[0].item() + 6 * parts[1].item()) / 15, rel=1e-12)

@@ -13,7 +13,7 @@ from trainers.losses.distillation import frame_distillation_loss
 from trainers.losses.guided import guided_loss
 from trainers.losses.mixup import Mix, mixup_loss
 from trainers.losses.sequence import Hypotheses, sequence_loss
-from trainers.losses.smoothing import smoothed_ctc_loss, uniform_labels, unigram_labels
+from trainers.losses.smoothing import smooth, uniform_labels, unigram_labels
 from trainers.losses.span import span_loss
 
 
@@ -64,7 +64,7 @@ def mixed(log_probs, teacher, lengths, targets, target_lengths):
 def smoothed(kind):
     def loss(log_probs, teacher, lengths, targets, target_lengths):
         u = uniform_labels(LABELS) if kind == "uniform" else unigram_labels(torch.tensor([1, 1, 3, 4]), LABELS)
-        return smoothed_ctc_loss(log_probs, lengths, targets, target_lengths, 0.1, u)
+        return smooth(ctc_loss(log_probs, lengths, targets, target_lengths), log_probs, lengths, 0.1, u)
 
     return loss
 
@@ -226,7 +226,7 @@ def neutral(log_probs, teacher, lengths, targets, target_lengths):
     return {
         "guided": ctc + 0.0 * guided_loss(log_probs, teacher, lengths, tokens),
         "sequence": sequence_loss(log_probs, lengths, one_best, tokens).loss,
-        "smoothing": smoothed_ctc_loss(log_probs, lengths, targets, target_lengths, 0.0, u),
+        "smoothing": smooth(ctc_loss(log_probs, lengths, targets, target_lengths), log_probs, lengths, 0.0, u),
         "mixup": mixup_loss(log_probs, lengths, targets, target_lengths, unmixed),
         "cr_ctc": consistent_ctc_loss(log_probs, log_probs, lengths, targets, target_lengths, 0.0),
     }

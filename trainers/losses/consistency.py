@@ -13,7 +13,7 @@ on the logits of a is :math:`(p_a - p_b) / 2N`; that of b is its negative. The p
 from torch import Tensor
 
 from trainers.losses.ctc import ctc_loss
-from trainers.losses.frames import valid_frames
+from trainers.model.layers import valid_mask
 
 
 def consistency_loss(first: Tensor, second: Tensor, lengths: Tensor, tokens: int) -> Tensor:
@@ -28,7 +28,7 @@ def consistency_loss(first: Tensor, second: Tensor, lengths: Tensor, tokens: int
     Returns:
         Scalar, in nats.
     """
-    valid = valid_frames(lengths, first.shape[1])
+    valid = valid_mask(lengths, first.shape[1])
     first, second = first[valid], second[valid]
     a, b = first.detach(), second.detach()
     to_first = b.exp() * (b - first)

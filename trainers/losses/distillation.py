@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from search_spaces.axes.distillation import Frames
 from trainers.data.labels import BLANK
-from trainers.losses.frames import valid_frames
+from trainers.model.layers import valid_mask
 
 
 def select_frames(teacher: Tensor, lengths: Tensor, frames: Frames, dilate: int = 1) -> Tensor:
@@ -39,7 +39,7 @@ def select_frames(teacher: Tensor, lengths: Tensor, frames: Frames, dilate: int 
     Returns:
         (batch, frames), 1.0 for a frame that counts.
     """
-    valid = valid_frames(lengths, teacher.shape[1])
+    valid = valid_mask(lengths, teacher.shape[1])
     if frames == "all":
         return valid.to(teacher.dtype)
     weights = (valid & (teacher.argmax(dim=-1) != BLANK)).to(teacher.dtype)

@@ -14,7 +14,7 @@ teacher's label.
 from torch import Tensor
 
 from trainers.data.labels import BLANK
-from trainers.losses.frames import valid_frames
+from trainers.model.layers import valid_mask
 
 
 def guided_loss(log_probs: Tensor, teacher: Tensor, lengths: Tensor, tokens: int) -> Tensor:
@@ -30,6 +30,6 @@ def guided_loss(log_probs: Tensor, teacher: Tensor, lengths: Tensor, tokens: int
         Scalar, a pure number: minus the spikes that are met, at most 0.
     """
     best = teacher.detach().argmax(dim=-1)
-    spikes = valid_frames(lengths, teacher.shape[1]) & (best != BLANK)
+    spikes = valid_mask(lengths, teacher.shape[1]) & (best != BLANK)
     met = log_probs[spikes].gather(-1, best[spikes][:, None])
     return -met.exp().sum() / tokens

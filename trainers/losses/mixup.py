@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 
 from trainers.losses.ctc import ctc_loss, utterance_losses
-from trainers.losses.frames import valid_frames
 from trainers.losses.targets import take_targets
+from trainers.model.layers import valid_mask
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ def mix_features(features: Tensor, lengths: Tensor, mix: Mix) -> tuple[Tensor, T
     Returns:
         The mixtures, (batch, frames, dimensions), zero behind their end; and their frames, (batch,).
     """
-    clean = features.masked_fill(~valid_frames(lengths, features.shape[1])[..., None], 0.0)
+    clean = features.masked_fill(~valid_mask(lengths, features.shape[1])[..., None], 0.0)
     own = mix.weights.to(features)[:, None, None]
     return own * clean + (1 - own) * clean[mix.partners], torch.maximum(lengths, lengths[mix.partners])
 

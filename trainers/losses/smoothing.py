@@ -14,8 +14,7 @@ import torch
 from torch import Tensor
 
 from trainers.data.labels import BLANK
-from trainers.losses.ctc import ctc_loss
-from trainers.losses.frames import valid_frames
+from trainers.model.layers import valid_mask
 
 
 def uniform_labels(labels: int) -> Tensor:
@@ -45,40 +44,22 @@ def unigram_labels(targets: Tensor, labels: int) -> Tensor:
     return counts / counts.sum()
 
 
-def smoothed_ctc_loss(
-    log_probs: Tensor, lengths: Tensor, targets: Tensor, target_lengths: Tensor, epsilon: float, labels: Tensor
-) -> Tensor:
-    """CTC with label smoothing.
+def smooth(loss: Tensor, log_probs: Tensor, lengths: Tensor, epsilon: float, labels: Tensor) -> Tensor:
+    """A loss, such as CTC, with label smoothing.
 
     Args:
-        log_probs: (batch, frames, labels), natural log, normalised.
+        loss: Of the targets, a target label; a scalar.
+        log_probs: The output it was computed from, (batch, frames, labels), natural log, normalised.
         lengths: Valid frames of each utterance, (batch,).
-        targets: Labels of all utterances one after another, (labels of the batch,).
-        target_lengths: Labels of each utterance, (batch,).
-        epsilon: Share of the smoothing, from 0 to 1; 0.005 to 0.1 is usual.
+        epsilon: Share of the smoothing, from 0 to 1; 0.005 to 0.1 is usual. With 0 the loss is returned as it is.
         labels: The distribution u, (labels,): `uniform_labels` or `unigram_labels`.
 
     Returns:
-        Scalar, in nats: CTC's a target label, the divergence's a frame.
+        Scalar, in nats: the loss's a target label, the divergence's a frame.
     """
-    ctc = ctc_loss(log_probs, lengths, targets, target_lengths)
     if epsilon == 0:
-        return ctc
-    return (1 - epsilon) * ctc + epsilon * smoothing_divergence(log_probs, lengths, labels)
-
-
-def smoothing_divergence(log_probs: Tensor, lengths: Tensor, labels: Tensor) -> Tensor:
-    """Divergence of the output from a fixed distribution, the mean over valid frames.
-
-    Args:
-        log_probs: (batch, frames, labels), natural log, normalised.
-        lengths: Valid frames of each utterance, (batch,).
-        labels: The distribution u, (labels,).
-
-    Returns:
-        Scalar, in nats a frame.
-    """
+        return loss
     u = labels.to(log_probs)
-    cross = -(log_probs[valid_frames(lengths, log_probs.shape[1])].mean(dim=0) * u)[u > 0].sum()
+    cross = -(log_probs[valid_mask(lengths, log_probs.shape[1])].mean(dim=0) * u)[u > 0].sum()
     divergence: Tensor = torch.special.xlogy(u, u).sum() + cross
-    return divergence
+    return (1 - epsilon) * loss + epsilon * divergence

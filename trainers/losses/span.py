@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from trainers.data.labels import BLANK
-from trainers.losses.frames import valid_frames
+from trainers.model.layers import valid_mask
 
 
 def token_spans(teacher: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
@@ -36,7 +36,7 @@ def token_spans(teacher: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         Which frames are inside a span, (batch, frames), boolean; and of these frames, one utterance after another,
         the number of their span, (frames inside,), which counts from 0 over the whole batch.
     """
-    best = teacher.argmax(dim=-1).masked_fill(~valid_frames(lengths, teacher.shape[1]), BLANK)
+    best = teacher.argmax(dim=-1).masked_fill(~valid_mask(lengths, teacher.shape[1]), BLANK)
     before = torch.cat([torch.full_like(best[:, :1], BLANK), best[:, :-1]], dim=1)
     inside = best != BLANK
     starts = (inside & (best != before))[inside]
