@@ -2,7 +2,8 @@
 
 1. An epoch of the loop on AN4 (masks, batches, schedule, clipping, dev and saving included) against bare forward and
    backward of the same batches, made beforehand.
-2. A self-distillation epoch, whose teacher's posteriors lie in the store, against a baseline epoch.
+2. A self-distillation epoch, whose teacher's posteriors lie in the store, against a baseline epoch; and the same with
+   the teacher run at every step.
 
 Rivals take turns in one run, so that another load on the machine meets all of them; medians are printed.
 
@@ -14,7 +15,8 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from trainers.process import THREADS, set_up
@@ -25,7 +27,8 @@ import numpy as np
 import torch
 
 from search_spaces.axes.settings import overlay
-from trainers.data.batches import make_batch, plan_epoch
+from trainers.checkpoint import load_checkpoint
+from trainers.data.batches import Batch, make_batch, plan_epoch
 from trainers.data.labels import Alphabet
 from trainers.data.sets import encode_targets
 from trainers.losses.ctc import ctc_loss
@@ -33,6 +36,7 @@ from trainers.model.network import Network
 from trainers.pipeline import resolve_settings, run_trial
 from trainers.spec import Ingredient, TrialSpec
 from trainers.store import Store
+from trainers.teacher import Teacher
 from trainers.trial import Trial
 
 ROOT = Path(__file__).parent.parent
@@ -65,6 +69,24 @@ def bare(trial: Trial) -> Callable[[], float]:
     return run
 
 
+@contextmanager
+def run_at_every_step(teacher: Ingredient) -> Iterator[None]:
+    """Let teachers read each batch anew, instead of what is kept of them."""
+    network = load_checkpoint(teacher.checkpoint).network()
+    kept = Teacher.__call__
+
+    def read(self: Teacher, batch: Batch, lengths: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            log_probs, _ = network(batch.features, batch.lengths)
+        return log_probs
+
+    Teacher.__call__ = read  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        Teacher.__call__ = kept  # type: ignore[method-assign]
+
+
 def padding(trial: Trial) -> float:
     """Share of a shuffled epoch's frames that is padding."""
     lengths = trial.train.features.lengths
@@ -91,17 +113,21 @@ def main() -> None:
             return run_trial(spec_of(strategy, seed, **needs), store, lambda report: True).seconds
 
         epoch("self_distillation", 9_999, teacher=(source,))  # the teacher reads the training set once
-        times: dict[str, list[float]] = {"bare": [], "baseline": [], "self_distillation": []}
+        rivals = ("bare", "baseline", "self_distillation", "teacher at every step")
+        times: dict[str, list[float]] = {name: [] for name in rivals}
         for turn in range(args.turns):
             times["bare"].append(alone())
             times["baseline"].append(epoch("baseline", turn))
             times["self_distillation"].append(epoch("self_distillation", turn, teacher=(source,)))
+            with run_at_every_step(source):
+                times["teacher at every step"].append(epoch("self_distillation", 5_000 + turn, teacher=(source,)))
         median = {name: statistics.median(values) for name, values in times.items()}
         print(f"padding: {100 * padding(trial):.1f} % of the frames of a shuffled epoch")
         for name, seconds in median.items():
             print(f"{name}: {seconds:.2f} s")
         print(f"baseline epoch / bare forward and backward: {median['baseline'] / median['bare']:.2f}")
         print(f"distillation epoch / baseline epoch: {median['self_distillation'] / median['baseline']:.2f}")
+        print(f"with the teacher at every step: {median['teacher at every step'] / median['baseline']:.2f}")
 
 
 if __name__ == "__main__":

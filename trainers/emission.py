@@ -1,11 +1,13 @@
 """Running a trained network over a set, once: its posteriors are kept in the store."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from trainers.artifacts import Posteriors
 from trainers.checkpoint import Checkpoint
@@ -32,12 +34,26 @@ def emit(network: Network, features: PackedFeatures) -> tuple[NDArray[np.float32
     lengths = network.output_lengths(features.lengths)
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     result = np.empty((int(offsets[-1]), network.head.out_features), np.float32)
-    with torch.inference_mode():
-        for batch in iterate(features, _BATCH_FRAMES):
-            log_probs, _ = network(batch.features, batch.lengths)
-            for row, index in enumerate(batch.indices):
-                result[offsets[index] : offsets[index + 1]] = log_probs[row, : lengths[index]].numpy()
+    for indices, log_probs, _ in emit_batches(network, features):
+        for row, index in enumerate(indices):
+            result[offsets[index] : offsets[index + 1]] = log_probs[row, : lengths[index]].numpy()
     return result, offsets
+
+
+def emit_batches(network: Network, features: PackedFeatures) -> Iterator[tuple[NDArray[np.int64], Tensor, Tensor]]:
+    """Log-probabilities of a set batch by batch, by length, for those who need not hold them all.
+
+    Args:
+        network: In evaluation mode.
+        features: The set.
+
+    Yields:
+        Which utterances, (batch,); their log-probabilities, (batch, frames, labels), float32; their frames, (batch,).
+    """
+    for batch in iterate(features, _BATCH_FRAMES):
+        with torch.inference_mode():
+            log_probs, lengths = network(batch.features, batch.lengths)
+        yield batch.indices, log_probs, lengths
 
 
 def posteriors_key(checkpoint: str, features: PackedFeatures) -> str:

@@ -1,22 +1,19 @@
-"""A frozen teacher: it reads the training set once, and its posteriors are kept."""
+"""A frozen teacher: it reads the training set once, and what it says of every frame is kept."""
 
 from collections.abc import Mapping
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from search_spaces.errors import CheckpointError
 from search_spaces.schema import Need
-from trainers.artifacts import Posteriors
 from trainers.checkpoint import Checkpoint, load_checkpoint
 from trainers.data.batches import Batch
 from trainers.data.sets import Corpus
 from trainers.data.warp import rescale_time
-from trainers.emission import posteriors
 from trainers.model.network import Network
 from trainers.spec import Ingredient
+from trainers.top_posteriors import TopPosteriors, top_posteriors
 from trainers.trial import Trial
 
 NEED = Need("teacher", "the study whose promoted checkpoint teaches, or a checkpoint's folder")
@@ -44,7 +41,7 @@ class Teacher:
         checkpoint = load_checkpoint(source.checkpoint)
         _refuse_other_alphabet(checkpoint, corpus)
         train = trial.load("train", checkpoint.features)
-        _, self._posteriors = posteriors(trial.store, source.key, checkpoint, train.features)
+        self._posteriors = top_posteriors(trial.store, source.key, checkpoint, train.features)
         _refuse_other_rate(source, self._posteriors, network, corpus)
         self._output_lengths = network.encoder.output_lengths
 
@@ -58,29 +55,12 @@ class Teacher:
         Returns:
             (batch, frames, labels), float32; zero behind an utterance's end.
         """
-        found = gather(self._posteriors, batch.indices)
+        found = self._posteriors.gather(batch.indices)
         if batch.original_lengths is not None:
             before = self._output_lengths(batch.original_lengths)
             # probabilities are mixed between frames, not their logarithms, so that they still sum to one
             found = rescale_time(found.exp(), before, lengths.to(found.device)).clamp(min=_SMALLEST).log()
         return found.to(lengths.device)
-
-
-def gather(posteriors: Posteriors, indices: NDArray[np.int64]) -> Tensor:
-    """The posteriors of a batch, padded to the longest.
-
-    Args:
-        posteriors: Of the whole set.
-        indices: Which utterances, (batch,).
-
-    Returns:
-        (batch, frames, labels), float32; zero behind an utterance's end.
-    """
-    found = [posteriors[int(index)] for index in indices]
-    block = np.zeros((len(found), max(map(len, found)), len(posteriors.labels)), np.float32)
-    for row, frames in enumerate(found):
-        block[row, : len(frames)] = frames
-    return torch.from_numpy(block)
 
 
 def refuse_other_architecture(teacher: Checkpoint, student: Mapping[str, object]) -> None:
@@ -113,7 +93,7 @@ def _refuse_other_alphabet(teacher: Checkpoint, corpus: Corpus) -> None:
     )
 
 
-def _refuse_other_rate(source: Ingredient, frames: Posteriors, network: Network, corpus: Corpus) -> None:
+def _refuse_other_rate(source: Ingredient, frames: TopPosteriors, network: Network, corpus: Corpus) -> None:
     theirs, ours = np.diff(frames.offsets), network.output_lengths(corpus.train.features.lengths)
     if not np.array_equal(theirs, ours):
         index = int(np.flatnonzero(theirs != ours)[0])

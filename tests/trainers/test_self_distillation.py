@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-from trainers.artifacts import Posteriors
 from trainers.checkpoint import load_checkpoint
 from trainers.data.batches import make_batch
 from trainers.data.labels import Alphabet
@@ -15,7 +14,6 @@ from trainers.losses.distillation import distillation_loss, frame_distillation_l
 from trainers.model.network import Network
 from trainers.pipeline import resolve_settings
 from trainers.strategies.self_distillation import SelfDistillation
-from trainers.teacher import gather
 from trainers.trial import Trial
 
 
@@ -67,13 +65,6 @@ def test_a_student_that_is_the_teacher_has_nothing_to_learn_from_it(prepare, tra
     teacher = load_checkpoint(trained.folder).network()
     strategy, batch, log_probs, lengths, _ = prepare(values, teacher)
     assert abs(strategy.loss(log_probs, lengths, batch).item()) < 1e-4
-
-
-def test_posteriors_of_a_batch_stand_in_its_order_with_zeros_behind_them():
-    log_probs = np.arange(1, 13, dtype=np.float32).reshape(6, 2)
-    posteriors = Posteriors(("a", "b", "c"), log_probs, np.array([0, 1, 3, 6]), ("", "x"))
-    found = gather(posteriors, np.array([2, 0]))
-    assert found.tolist() == [[[7, 8], [9, 10], [11, 12]], [[1, 2], [0, 0], [0, 0]]]
 
 
 def test_a_rescaled_utterance_is_taught_by_posteriors_rescaled_alike(prepare):
