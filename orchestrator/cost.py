@@ -33,8 +33,8 @@ def training_cost(settings: Settings, lengths: NDArray[np.int64], dimensions: in
 
     Args:
         settings: Settings of the trial.
-        lengths: Frames of every utterance of the training set, before stacking, (utterances,).
-        dimensions: Dimensions of a frame, after stacking.
+        lengths: Frames of every utterance of the training set, before subsampling and stacking, (utterances,).
+        dimensions: Dimensions of a frame as the network reads it.
         labels: Size of the alphabet.
     """
     threads = torch.get_num_threads()
@@ -42,7 +42,7 @@ def training_cost(settings: Settings, lengths: NDArray[np.int64], dimensions: in
     network = Network(settings.model, dimensions, labels)
     plan = plan_epoch(lengths, settings.train.batch_frames)
     batch = plan[len(plan) // 2]
-    frames = max(int(np.max(lengths[batch])) // settings.features.stack, 1)
+    frames = max(int(np.max(lengths[batch])) // settings.features.step, 1)
     features = torch.randn(len(batch), frames, dimensions)
     sizes = torch.full((len(batch),), frames)
     targets = torch.ones(len(batch), dtype=torch.int64)

@@ -136,7 +136,7 @@ def _lengths(
     if len(durations) < len(train) or settings.features.kind != "logmel":
         return None
     lengths = np.array([max(round(duration / FRAME_SECONDS), 1) for duration in durations])
-    return lengths, settings.features.bands * settings.features.stack
+    return lengths, settings.features.bands * settings.features.blocks
 
 
 def _makespan(studies: Sequence[StudyPlan], workers: int) -> float:

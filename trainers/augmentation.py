@@ -13,7 +13,7 @@ from trainers.losses.targets import frames_needed
 from trainers.model.network import Network
 
 
-def augment(batch: Batch, network: Network, settings: TrainSettings, stack: int) -> Batch:
+def augment(batch: Batch, network: Network, settings: TrainSettings, blocks: int) -> Batch:
     """A batch rescaled in time, warped along its bands and masked, as far as the settings ask for it.
 
     What is switched off draws no random number, so that it changes nothing of what is on.
@@ -22,9 +22,9 @@ def augment(batch: Batch, network: Network, settings: TrainSettings, stack: int)
         batch: As it was read.
         network: Whose output must stay long enough for the labels.
         settings: How much of each.
-        stack: Frames stacked in one.
+        blocks: How often the bands stand side by side in a frame.
     """
-    return disguise(rescale(batch, network, settings), settings, stack)
+    return disguise(rescale(batch, network, settings), settings, blocks)
 
 
 def rescale(batch: Batch, network: Network, settings: TrainSettings) -> Batch:
@@ -37,12 +37,12 @@ def rescale(batch: Batch, network: Network, settings: TrainSettings) -> Batch:
     return replace(batch, features=features, lengths=new, original_lengths=batch.lengths)
 
 
-def disguise(batch: Batch, settings: TrainSettings, stack: int) -> Batch:
+def disguise(batch: Batch, settings: TrainSettings, blocks: int) -> Batch:
     """A batch with warped bands and masks; every frame stays where it is."""
     features = batch.features
     if settings.band_warp:
-        features = warp_bands(features, random_factors(len(batch.lengths), settings.band_warp), stack)
-    return replace(batch, features=mask_features(features, batch.lengths, settings, stack))
+        features = warp_bands(features, random_factors(len(batch.lengths), settings.band_warp), blocks)
+    return replace(batch, features=mask_features(features, batch.lengths, settings, blocks))
 
 
 def _fits(batch: Batch, network: Network, lengths: Tensor) -> Tensor:

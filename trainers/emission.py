@@ -57,8 +57,8 @@ def emit_batches(network: Network, features: PackedFeatures) -> Iterator[tuple[N
 
 
 def posteriors_key(checkpoint: str, features: PackedFeatures) -> str:
-    """Key of the posteriors of a checkpoint over a set."""
-    return digest([checkpoint, features.key])
+    """Key of the posteriors of a checkpoint over a set, read as its settings say."""
+    return digest([checkpoint, features.key, features.settings.model_dump()])
 
 
 def posteriors(store: Store, key: str, checkpoint: Checkpoint, features: PackedFeatures) -> tuple[str, Posteriors]:

@@ -168,7 +168,7 @@ def _train_epoch(run: _Run, epoch: int) -> tuple[float, float, float, int]:
     features = corpus.train.features
     rng = np.random.default_rng([settings.seed, epoch])
     shuffled = None if run.objective.by_length(epoch) else rng
-    plan = plan_epoch(features.lengths * features.stack, settings.batch_frames, shuffled)
+    plan = plan_epoch(features.lengths * features.settings.step, settings.batch_frames, shuffled)
     losses: list[float] = []
     norms: list[float] = []
     bad = in_a_row = 0

@@ -75,7 +75,7 @@ class TrainingStrategy(Strategy):
 
     def step(self, network: Network, batch: Batch) -> Tensor:
         """The loss of a batch whose features are changed at random."""
-        changed = augment(batch, network, self.trial.settings.train, self.trial.settings.features.stack)
+        changed = augment(batch, network, self.trial.settings.train, self.trial.settings.features.blocks)
         log_probs, lengths = network(changed.features, changed.lengths)
         return self.loss(log_probs, lengths, changed)
 

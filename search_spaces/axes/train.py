@@ -15,7 +15,7 @@ class TrainSettings(Section):
             (one-cycle; Smith & Topin 2019).
         weight_decay: Decoupled weight decay of AdamW.
         clip: Largest norm of the gradient; a larger one is scaled down to it.
-        batch_frames: Feature frames in a batch, padding included, before stacking.
+        batch_frames: Feature frames in a batch, padding included, before subsampling and stacking.
         ema: Decay of an exponential moving average of the weights, which is then what is evaluated and kept; 0 is none.
         patience: Stop after so many epochs without a better dev WER; 0 never stops early.
         seed: Seed of weights, batches, dropout and masks.

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from search_spaces.axes.features import FeatureSettings
 from trainers.data.batches import iterate, make_batch, plan_epoch
 from trainers.data.features import PackedFeatures
 
@@ -14,12 +15,12 @@ like_lengths = st.lists(st.integers(95, 105), min_size=10, max_size=40)
 lengths_of = (any_lengths | like_lengths).map(np.array)
 
 
-def features_of(lengths, width=2, stack=1):
+def features_of(lengths, width=2, **settings):
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     frames = np.arange(1, offsets[-1] * width + 1, dtype=np.float32).reshape(-1, width)
     neutral = np.zeros((len(lengths), width), np.float32)
     ids = tuple(map(str, range(len(lengths))))
-    return PackedFeatures("key", ids, frames, offsets, neutral, neutral + 1, stack)
+    return PackedFeatures("key", ids, frames, offsets, neutral, neutral + 1, FeatureSettings(**settings))
 
 
 @given(lengths=lengths_of, frames=st.integers(1, 150) | st.integers(290, 530), seed=st.none() | st.integers(0, 9))
@@ -80,9 +81,9 @@ def test_targets_stand_one_after_another_in_the_order_of_the_batch():
     assert batch.indices.tolist() == [2, 0]
 
 
-@pytest.mark.parametrize("stack", [1, 2])
-def test_a_set_is_read_once_in_batches_whose_limit_counts_frames_before_stacking(stack):
-    features = features_of([5, 3, 8, 4, 8, 1], stack=stack)
+@pytest.mark.parametrize(("subsample", "stack"), [(1, 1), (1, 2), (2, 1), (3, 2)])
+def test_a_set_is_read_once_in_batches_whose_limit_counts_the_frames_of_the_file(subsample, stack):
+    features = features_of([5, 3, 8, 4, 8, 1], subsample=subsample, stack=stack)
     batches = list(iterate(features, 16))
     assert sorted(np.concatenate([batch.indices for batch in batches]).tolist()) == list(range(6))
-    assert all(batch.features.shape[0] * batch.features.shape[1] * stack <= 16 for batch in batches)
+    assert all(batch.features.shape[0] * batch.features.shape[1] * subsample * stack <= 16 for batch in batches)

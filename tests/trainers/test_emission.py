@@ -58,6 +58,13 @@ def test_another_checkpoint_or_another_set_has_other_posteriors(store, tiny, che
     assert len({posteriors_key("key", dev), posteriors_key("other", dev), posteriors_key("key", train)}) == 3
 
 
+def test_no_two_ways_of_reading_one_packed_file_share_posteriors(store, tiny, checkpoint):
+    changes = ({}, {"normalise": "none"}, {"stack": 2}, {"subsample": 2}, {"deltas": 1}, {"deltas": 2})
+    read = [load_set(store, tiny.dev, checkpoint.features.model_copy(update=change)).features for change in changes]
+    assert len({features.key for features in read}) == 1
+    assert len({posteriors_key("key", features) for features in read}) == len(changes)
+
+
 def test_posteriors_are_cut_by_utterance():
     log_probs = np.arange(12, dtype=np.float32).reshape(6, 2)
     found = Posteriors(("a", "b", "c"), log_probs, np.array([0, 2, 2, 6]), ("", "x"))

@@ -3,6 +3,7 @@ import shutil
 import numpy as np
 import pytest
 import soundfile
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,8 +11,10 @@ from search_spaces.axes.features import FeatureSettings
 from search_spaces.errors import DataError
 from trainers.artifacts import Utterance
 from trainers.data.batches import make_batch
+from trainers.data.deltas import with_deltas
 from trainers.data.features import PackedFeatures, features_key, log_mel, pack, read_features
 from trainers.data.manifest import read_manifest
+from trainers.data.warp import warp_bands
 
 RATE = 8000
 SPEAKERS = ("anna", "ben", "anna", "ben", None, None)
@@ -113,7 +116,8 @@ def test_stacking_lays_neighbouring_frames_side_by_side_and_fills_up_with_zeros(
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     frames = np.arange(1, offsets[-1] * width + 1, dtype=np.float32).reshape(-1, width)
     neutral = np.zeros((len(lengths), width), np.float32)
-    features = PackedFeatures("key", ("x",) * len(lengths), frames, offsets, neutral, neutral + 1, stack)
+    settings = FeatureSettings(stack=stack)
+    features = PackedFeatures("key", ("x",) * len(lengths), frames, offsets, neutral, neutral + 1, settings)
     assert features.dimensions == width * stack
     for index, length in enumerate(lengths):
         found = rows(features, index, extra)
@@ -121,6 +125,40 @@ def test_stacking_lays_neighbouring_frames_side_by_side_and_fills_up_with_zeros(
         flat = found.reshape(-1, width)
         assert np.array_equal(flat[:length], frames[offsets[index] : offsets[index + 1]])
         assert not flat[length:].any()
+
+
+@given(
+    lengths=st.lists(st.integers(1, 9), min_size=1, max_size=4),
+    deltas=st.integers(0, 2),
+    subsample=st.integers(1, 4),
+    stack=st.integers(1, 3),
+    extra=st.integers(0, 2),
+)
+def test_deltas_come_before_subsampling_and_that_before_stacking(lengths, deltas, subsample, stack, extra):
+    rng = np.random.default_rng(0)
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    frames = rng.standard_normal((offsets[-1], 2)).astype(np.float32)
+    mean, scale = (rng.uniform(1, 2, (len(lengths), 2)).astype(np.float32) for _ in range(2))
+    settings = FeatureSettings(deltas=deltas, subsample=subsample, stack=stack)
+    features = PackedFeatures("key", ("x",) * len(lengths), frames, offsets, mean, scale, settings)
+    assert features.dimensions == 2 * settings.blocks
+    for index in range(len(lengths)):
+        normal = (frames[offsets[index] : offsets[index + 1]] - mean[index]) * scale[index]
+        expected = with_deltas(normal, deltas)[::subsample]
+        found = rows(features, index, extra)
+        assert len(found) == -(-len(expected) // stack) + extra
+        flat = found.reshape(-1, 2 * (1 + deltas))
+        np.testing.assert_allclose(flat[: len(expected)], expected, atol=1e-6)
+        assert not flat[len(expected) :].any()
+
+
+def test_a_band_its_slopes_and_its_stacked_neighbours_are_warped_alike(store, audio):
+    features = packed(store, audio, deltas=1, stack=2)
+    whole = make_batch(features, np.array([5])).features
+    factors = torch.tensor([1.1])
+    warped = warp_bands(whole, factors, features.settings.blocks).reshape(1, -1, 4, 40)
+    for number, part in enumerate(whole.reshape(1, -1, 4, 40).unbind(2)):
+        torch.testing.assert_close(warped[:, :, number], warp_bands(part, factors))
 
 
 @pytest.mark.parametrize("kind", ["npy", "npz"])
@@ -206,7 +244,7 @@ def test_the_key_depends_on_what_is_computed_and_not_on_where_the_files_lie(audi
     copy = tmp_path / "copy/set.jsonl"
     assert key(copy) == key(audio)
     # these are applied when the file is read
-    assert key(audio, normalise="none", stack=4) == key(audio)
+    assert key(audio, normalise="none", stack=4, deltas=2, subsample=3) == key(audio)
     assert key(audio, bands=20) != key(audio)
     (tmp_path / "copy/audio/0.wav").write_bytes((audio.parent / "audio/4.wav").read_bytes())
     assert key(copy) != key(audio)

@@ -3,17 +3,18 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from search_spaces.axes.features import FeatureSettings
 from search_spaces.axes.train import TrainSettings
 from trainers.data.masks import mask_features
 
 
-def masked(lengths, frames, bands, stack=1, seed=0, **options):
+def masked(lengths, frames, bands, blocks=1, seed=0, **options):
     torch.manual_seed(seed)
-    features = torch.ones(len(lengths), frames, bands * stack)
+    features = torch.ones(len(lengths), frames, bands * blocks)
     for row, length in enumerate(lengths):
         features[row, length:] = 0
     settings = TrainSettings(**{"feature_masks": 0, "time_masks": 0, **options})
-    return mask_features(features, torch.tensor(lengths), settings, stack) != 0
+    return mask_features(features, torch.tensor(lengths), settings, blocks) != 0
 
 
 def runs(line):
@@ -54,10 +55,11 @@ def test_time_masks_lie_within_the_utterance_and_are_no_longer_than_their_share(
         assert sum(found) <= masks * share * length + 1e-3
 
 
-@pytest.mark.parametrize("stack", [2, 3])
-def test_a_band_is_masked_in_every_frame_that_was_stacked(stack):
-    kept = masked([9, 9, 9], 9, 8, stack, feature_masks=2, feature_mask_width=4)
-    parts = kept.reshape(3, 9, stack, 8)
+@pytest.mark.parametrize("settings", [{"stack": 2}, {"stack": 3}, {"deltas": 2}, {"deltas": 1, "stack": 2}])
+def test_a_band_is_masked_in_every_frame_that_was_stacked_and_in_its_deltas(settings):
+    blocks = FeatureSettings(**settings).blocks
+    kept = masked([9, 9, 9], 9, 8, blocks, feature_masks=2, feature_mask_width=4)
+    parts = kept.reshape(3, 9, blocks, 8)
     assert not kept.all()
     assert (parts == parts[:, :, :1]).all()
 

@@ -92,7 +92,7 @@ def iterate(features: PackedFeatures, frames: int) -> Iterator[Batch]:
 
     Args:
         features: The set.
-        frames: Most frames in a batch, before stacking.
+        frames: Most frames in a batch, before subsampling and stacking.
     """
-    for indices in plan_epoch(features.lengths * features.stack, frames):
+    for indices in plan_epoch(features.lengths * features.settings.step, frames):
         yield make_batch(features, indices)

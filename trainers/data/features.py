@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from search_spaces.axes.features import FeatureSettings
 from search_spaces.errors import DataError, Mistake
 from trainers.artifacts import Utterance
+from trainers.data.deltas import with_deltas
 from trainers.data.manifest import fingerprint
 from trainers.data.matrices import read_matrix
 from trainers.store import Store, digest
@@ -40,7 +41,7 @@ class PackedFeatures:
         offsets: Utterance i owns the rows ``offsets[i]`` to ``offsets[i + 1]``; int64.
         mean: Mean to take from each utterance, (utterances, dimensions), float32.
         scale: Factor for each utterance, one over its standard deviation, (utterances, dimensions), float32.
-        stack: So many frames become one.
+        settings: How they are read.
     """
 
     key: str
@@ -49,29 +50,37 @@ class PackedFeatures:
     offsets: NDArray[np.int64]
     mean: NDArray[np.float32]
     scale: NDArray[np.float32]
-    stack: int
+    settings: FeatureSettings
 
     @property
     def dimensions(self) -> int:
         """Width of one frame as the network sees it."""
-        return int(self.frames.shape[1]) * self.stack
+        return int(self.frames.shape[1]) * self.settings.blocks
 
     @property
     def lengths(self) -> NDArray[np.int64]:
         """Frames of each utterance as the network sees them, (utterances,)."""
-        return -(-np.diff(self.offsets) // self.stack)
+        kept = -(-np.diff(self.offsets) // self.settings.subsample)
+        return -(-kept // self.settings.stack)
 
     def write(self, index: int, out: NDArray[np.float32]) -> None:
-        """Write one utterance, normalised, into zeroed rows.
+        """Write one utterance, normalised, with deltas, subsampled and stacked, into zeroed rows.
 
         Args:
             index: Which utterance.
             out: (at least its frames, dimensions), float32; the rows behind its last frame stay as they are.
         """
         raw = self.frames[self.offsets[index] : self.offsets[index + 1]]
-        flat = out.reshape(-1, raw.shape[1])[: len(raw)]
-        np.subtract(raw, self.mean[index], out=flat)
-        flat *= self.scale[index]
+        every, order = self.settings.subsample, self.settings.deltas
+        if order == 0:
+            raw = raw[::every]
+            flat = out.reshape(-1, raw.shape[1])[: len(raw)]
+            np.subtract(raw, self.mean[index], out=flat)
+            flat *= self.scale[index]
+        else:
+            # slopes are those of the speech, not of the frames that are kept
+            wide = with_deltas((raw - self.mean[index]) * self.scale[index], order)[::every]
+            out.reshape(-1, wide.shape[1])[: len(wide)] = wide
 
 
 def log_mel(samples: NDArray[np.float32], rate: int, bands: int) -> NDArray[np.float32]:
@@ -167,7 +176,7 @@ def pack(
     offsets = np.array(index["offsets"], np.int64)
     mean, scale = _normalisation(settings.normalise, utterances, moments, np.diff(offsets))
     frames = np.load(folder / "frames.npy", mmap_mode="r")
-    return PackedFeatures(key, tuple(index["ids"]), frames, offsets, mean, scale, settings.stack)
+    return PackedFeatures(key, tuple(index["ids"]), frames, offsets, mean, scale, settings)
 
 
 def _write(

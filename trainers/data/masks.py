@@ -6,7 +6,7 @@ from torch import Tensor
 from search_spaces.axes.train import TrainSettings
 
 
-def mask_features(features: Tensor, lengths: Tensor, settings: TrainSettings, stack: int = 1) -> Tensor:
+def mask_features(features: Tensor, lengths: Tensor, settings: TrainSettings, blocks: int = 1) -> Tensor:
     """A copy of a batch in which random bands and stretches of every utterance are zero, the mean of the features.
 
     Drawn from torch's global generator.
@@ -15,10 +15,10 @@ def mask_features(features: Tensor, lengths: Tensor, settings: TrainSettings, st
         features: (batch, frames, dimensions), normalised.
         lengths: Frames of each utterance, (batch,).
         settings: How many masks, and how wide at most.
-        stack: Frames stacked in one; a mask takes the same band of each.
+        blocks: How often the bands stand side by side, stacked or as deltas; a mask takes the same band of each.
     """
     batch, frames, dimensions = features.shape
-    bands = dimensions // stack
+    bands = dimensions // blocks
     keep = torch.ones(batch, frames, bands, dtype=torch.bool, device=features.device)
     widest = min(settings.feature_mask_width, bands)
     for _ in range(settings.feature_masks):
@@ -26,7 +26,7 @@ def mask_features(features: Tensor, lengths: Tensor, settings: TrainSettings, st
     share = (lengths.cpu() * settings.time_mask_share).long()
     for _ in range(settings.time_masks):
         keep &= ~_stretch(lengths.cpu(), share, frames)[:, :, None].to(keep.device)
-    return features * keep.repeat(1, 1, stack)
+    return features * keep.repeat(1, 1, blocks)
 
 
 def _stretch(lengths: Tensor, widest: Tensor, size: int) -> Tensor:

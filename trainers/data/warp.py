@@ -51,17 +51,17 @@ def _rows(frames: Tensor, index: Tensor) -> Tensor:
     return frames.gather(1, index[..., None].expand(-1, -1, frames.shape[2]))
 
 
-def warp_bands(features: Tensor, factors: Tensor, stack: int = 1) -> Tensor:
+def warp_bands(features: Tensor, factors: Tensor, blocks: int = 1) -> Tensor:
     """Stretch every utterance along its bands, linearly between them; what is stretched beyond the last is dropped.
 
     Args:
         features: (batch, frames, dimensions).
         factors: Above 1 moves energy to higher bands, (batch,).
-        stack: Frames stacked in one; each is stretched alike.
+        blocks: How often the bands stand side by side, stacked or as deltas; each is stretched alike.
     """
     batch, frames, dimensions = features.shape
-    bands = dimensions // stack
-    grid = features.reshape(batch, frames * stack, bands)
+    bands = dimensions // blocks
+    grid = features.reshape(batch, frames * blocks, bands)
     numbers = torch.arange(bands, device=features.device, dtype=features.dtype)
     position = (numbers / factors.to(features)[:, None]).clamp(max=bands - 1)
     below = position.floor().long()

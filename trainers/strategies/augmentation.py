@@ -39,7 +39,7 @@ class Augmentation(TrainingStrategy):
         mix = pair_utterances(batch.lengths, settings.mixup, settings.mixup_concentration, rng)
         features, lengths = mix_features(batch.features, batch.lengths, mix)
         mixed = replace(batch, features=features, lengths=lengths)
-        mixed = disguise(mixed, self.trial.settings.train, self.trial.settings.features.stack)
+        mixed = disguise(mixed, self.trial.settings.train, self.trial.settings.features.blocks)
         log_probs, lengths = network(mixed.features, mixed.lengths)
         loss = mixup_loss(log_probs, lengths, batch.targets, batch.target_lengths, mix)
         return self.smoothed(loss, log_probs, lengths)

@@ -40,9 +40,9 @@ class CrCtc(TrainingStrategy):
 
     def step(self, network: Network, batch: Batch) -> Tensor:
         """The loss of both views, which go through the network as one batch."""
-        settings, stack = self.trial.settings.train, self.trial.settings.features.stack
+        settings, blocks = self.trial.settings.train, self.trial.settings.features.blocks
         batch = rescale(batch, network, settings)
-        views = [disguise(batch, settings, stack) for _ in range(2)]
+        views = [disguise(batch, settings, blocks) for _ in range(2)]
         features = torch.cat([view.features for view in views])
         log_probs, lengths = network(features, batch.lengths.repeat(2))
         first, second = log_probs.chunk(2)

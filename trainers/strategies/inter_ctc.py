@@ -53,7 +53,7 @@ class InterCtc(TrainingStrategy):
         """The losses of both heads, weighed."""
         settings = self.trial.settings.section("inter_ctc", InterCtcSettings)
         layers = self.trial.settings.model.layers
-        batch = augment(batch, network, self.trial.settings.train, self.trial.settings.features.stack)
+        batch = augment(batch, network, self.trial.settings.train, self.trial.settings.features.blocks)
         layer = settings.layer or (layers + 1) // 2
         log_probs, lengths, tapped = network.forward_with_tap(batch.features, batch.lengths, layer)
         halfway = classify(network.get_submodule(_HEAD), tapped)
