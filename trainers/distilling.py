@@ -2,12 +2,14 @@
 
 L = alpha * T + beta * CTC, with T by ``distillation.level``:
 
-==========  ========================================================================================================
-``frame``   divergence frame by frame (`trainers.losses.distillation`; Hinton et al. 2015)
-``span``    divergence of the means over each of the teacher's token spans (`trainers.losses.span`)
-``guided``  the student's spikes are drawn to the frames of the teacher's (`trainers.losses.guided`; Kurata & Audhkhasi
-            2019); models that were trained apart and guided alike can be averaged frame by frame
-==========  ========================================================================================================
+============  ======================================================================================================
+``frame``     divergence frame by frame (`trainers.losses.distillation`; Hinton et al. 2015)
+``span``      divergence of the means over each of the teacher's token spans (`trainers.losses.span`)
+``guided``    the student's spikes are drawn to the frames of the teacher's (`trainers.losses.guided`; Kurata &
+              Audhkhasi 2019); models that were trained apart and guided alike can be averaged frame by frame
+``sequence``  CTC of the teacher's best label sequences, weighted (`trainers.losses.sequence`; Kim & Rush 2016); teacher
+              and student may differ in units and in frame rate here, and nowhere else
+============  ======================================================================================================
 
 beta is 1 - alpha unless it is given; at the level ``guided``, whose T is a bonus and no divergence, it is 1.
 """
@@ -19,10 +21,12 @@ from trainers.data.batches import Batch
 from trainers.data.sets import Corpus
 from trainers.losses.distillation import frame_distillation_loss
 from trainers.losses.guided import guided_loss
+from trainers.losses.sequence import sequence_loss
 from trainers.losses.span import span_loss
 from trainers.model.network import Network
 from trainers.strategy import TrainingStrategy
 from trainers.teacher import Teacher
+from trainers.teacher_hypotheses import TeacherHypotheses
 
 
 class DistillingStrategy(TrainingStrategy):
@@ -32,10 +36,14 @@ class DistillingStrategy(TrainingStrategy):
         """Run the teacher over the training set, once.
 
         Raises:
-            CheckpointError: The teacher's alphabet or frame rate is not the student's.
+            CheckpointError: The teacher's alphabet or frame rate is not the student's, where that matters.
         """
         self._settings = self.trial.settings.section("distillation", DistillationSettings)
-        self.teacher = Teacher(self.trial, network, corpus)
+        if self._settings.level == "sequence":
+            self._said = TeacherHypotheses(self.trial, corpus, self._settings.n_best)
+            self.notes = self._said.notes
+        else:
+            self.teacher = Teacher(self.trial, network, corpus)
 
     def loss(self, log_probs: Tensor, lengths: Tensor, batch: Batch) -> Tensor:
         """The teacher's term and CTC, weighed."""
@@ -46,19 +54,21 @@ class DistillingStrategy(TrainingStrategy):
         ctc = super().loss(log_probs, lengths, batch)
         if settings.alpha == 0:
             return beta * ctc
-        return settings.alpha * self._term(log_probs, self.teacher(batch, lengths), lengths, batch.tokens) + beta * ctc
+        return settings.alpha * self._term(log_probs, lengths, batch) + beta * ctc
 
-    def _term(self, student: Tensor, teacher: Tensor, lengths: Tensor, tokens: int) -> Tensor:
-        settings = self._settings
+    def _term(self, student: Tensor, lengths: Tensor, batch: Batch) -> Tensor:
+        settings, tokens = self._settings, batch.tokens
         match settings.level:
+            case "sequence":
+                return sequence_loss(student, lengths, self._said(batch), tokens).loss
             case "span":
-                return span_loss(student, teacher, lengths, tokens, settings.temperature)
+                return span_loss(student, self.teacher(batch, lengths), lengths, tokens, settings.temperature)
             case "guided":
-                return guided_loss(student, teacher, lengths, tokens)
+                return guided_loss(student, self.teacher(batch, lengths), lengths, tokens)
             case "frame":
                 return frame_distillation_loss(
                     student,
-                    teacher,
+                    self.teacher(batch, lengths),
                     lengths,
                     tokens,
                     frames=settings.frames,

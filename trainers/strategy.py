@@ -61,6 +61,7 @@ class Strategy(ABC):
 class TrainingStrategy(Strategy):
     """A strategy that trains a network with CTC, perhaps with something beside it."""
 
+    notes: tuple[str, ...] = ()  # what a reader of the record should know; `prepare` may fill it
     _prior = torch.empty(0)  # what label smoothing draws the output to; known once the labels are
 
     def prepare(self, network: Network, corpus: Corpus) -> None:
@@ -113,7 +114,7 @@ class TrainingStrategy(Strategy):
             outcome,
             best_epoch=progress.best_epoch,
             still_improving=still_improving(progress.reports, words),
-            notes=remarks(progress, trial.settings.train, words),
+            notes=(*checkpoint.training["notes"], *remarks(progress, trial.settings.train, words)),
         )
         return with_history(outcome, progress), hypotheses
 
@@ -139,6 +140,7 @@ class TrainingStrategy(Strategy):
             "strategy": trial.spec.strategy,
             "epoch": progress.best_epoch,
             "settings": settings.train.model_dump(),
+            "notes": self.notes,
         }
         save_checkpoint(
             folder,

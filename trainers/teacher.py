@@ -40,8 +40,7 @@ class Teacher:
         (source,) = trial.spec.needs[NEED.name]
         checkpoint = load_checkpoint(source.checkpoint)
         _refuse_other_alphabet(checkpoint, corpus)
-        train = trial.load("train", checkpoint.features)
-        self._posteriors = top_posteriors(trial.store, source.key, checkpoint, train.features)
+        self._posteriors = read_training_set(trial, source, checkpoint)
         _refuse_other_rate(source, self._posteriors, network, corpus)
         self._output_lengths = network.encoder.output_lengths
 
@@ -61,6 +60,17 @@ class Teacher:
             # probabilities are mixed between frames, not their logarithms, so that they still sum to one
             found = rescale_time(found.exp(), before, lengths.to(found.device)).clamp(min=_SMALLEST).log()
         return found.to(lengths.device)
+
+
+def read_training_set(trial: Trial, source: Ingredient, teacher: Checkpoint) -> TopPosteriors:
+    """What a teacher says of the training set, in its own features, labels and frame rate; read once for all trials.
+
+    Args:
+        trial: The student's trial.
+        source: Where the teacher comes from.
+        teacher: The teacher.
+    """
+    return top_posteriors(trial.store, source.key, teacher, trial.load("train", teacher.features).features)
 
 
 def refuse_other_architecture(teacher: Checkpoint, student: Mapping[str, object]) -> None:

@@ -14,7 +14,7 @@ class DistillationSettings(Section):
 
     Attributes:
         level: What of the teacher is learned: its distribution at every ``frame``, over each of its token spans
-            (``span``), or where its spikes are (``guided``).
+            (``span``), where its spikes are (``guided``), or its best label sequences (``sequence``).
         alpha: Weight of the teacher.
         beta: Weight of the transcript; when it is not given 1 - alpha, and 1 at the level ``guided``.
         temperature: Softens teacher and student alike.
@@ -22,11 +22,13 @@ class DistillationSettings(Section):
             ``dilate_k``, those and some on each side; ``nonblank_renorm``, those of ``blank_elim`` with the blank
             taken out of both distributions.
         dilate: Frames on each side for ``dilate_k``; the others do not read it.
+        n_best: Label sequences an utterance at the level ``sequence``; the others do not read it.
     """
 
-    level: Literal["frame", "span", "guided"] = "frame"
+    level: Literal["frame", "span", "guided", "sequence"] = "frame"
     alpha: float = Field(0.5, ge=0, le=1)
     beta: float | None = Field(None, ge=0, le=10)
     temperature: float = Field(1.0, gt=0, le=100)
     frames: Frames = "blank_elim"
     dilate: int = Field(1, ge=1, le=8)
+    n_best: int = Field(8, ge=1, le=50)

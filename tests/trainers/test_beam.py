@@ -167,6 +167,22 @@ def test_without_a_language_model_there_is_no_language_score_and_the_acoustic_on
     assert found.acoustic == pytest.approx(-2 * loss.item(), abs=1e-4)
 
 
+@pytest.mark.parametrize("units", UNITS)
+@pytest.mark.parametrize("modelled", [True, False])
+def test_the_best_of_many_is_the_best_alone_and_none_is_named_twice(decoders, alphabets, units, modelled):
+    log_probs = spelled(alphabets[units], "ENTER SEVENTY EIGHT", certainty=3.0, seed=1)
+    values = options(alpha=0.5, beam_width=30)
+    with BeamDecoder(alphabets[units], None) as plain:
+        decoder = decoders[units][0] if modelled else plain
+        many = decoder.n_best(log_probs, values, 7, "x")
+        assert many[0] == decoder.decode(log_probs, values, "x")
+    assert 2 <= len(many) <= 7
+    assert len({hypothesis.text for hypothesis in many}) == len(many)
+    totals = [hypothesis.acoustic + (hypothesis.language or 0.0) for hypothesis in many]
+    assert totals == sorted(totals, reverse=True)
+    assert {hypothesis.language is not None for hypothesis in many} == {modelled}
+
+
 def test_the_language_model_turns_what_sounds_alike_into_what_is_said(decoders, alphabets):
     alphabet = alphabets["char"]
     log_probs = spelled(alphabet, "ENTER SEVENTY EIGHT")

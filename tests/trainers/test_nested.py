@@ -31,6 +31,7 @@ def test_a_strategy_that_is_switched_off_is_the_baseline(make_spec, needs_of, st
         ("self_distillation", {"distillation.alpha": 0.5}),
         ("distillation", {"distillation.level": "span"}),
         ("distillation", {"distillation.level": "guided", "distillation.alpha": 0.2}),
+        ("distillation", {"distillation.level": "sequence"}),
         ("augmentation", {"augmentation.smoothing": 0.1, "augmentation.mixup": 0.0}),
         ("augmentation", {"augmentation.smoothing": 0.0, "augmentation.mixup": 1.0}),
         ("augmentation", {"augmentation.smoothing": 0.0, "augmentation.mixup": 0.0, "augmentation.curriculum": 2}),

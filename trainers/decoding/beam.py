@@ -83,18 +83,37 @@ class BeamDecoder:
         Raises:
             ValueError: There is no frame, or a value is not finite.
         """
+        return self.n_best(log_probs, settings, 1, name)[0]
+
+    def n_best(
+        self, log_probs: NDArray[np.float32], settings: DecodingSettings, count: int, name: str = ""
+    ) -> list[Hypothesis]:
+        """The best hypotheses of one utterance, each with its acoustic score.
+
+        Args:
+            log_probs: (frames, labels), natural log, normalised.
+            settings: Weights, beam and thresholds.
+            count: How many at most; the search may end with fewer.
+            name: Id of the utterance.
+
+        Returns:
+            One at least, the best first.
+
+        Raises:
+            ValueError: There is no frame, or a value is not finite.
+        """
         if not len(log_probs) or not np.isfinite(log_probs).all():
             raise ValueError(f"posteriors of {name or 'the utterance'} are empty or hold NaN or infinity")
         self._decoder.reset_params(alpha=float(settings.alpha), beta=float(settings.beta))
-        best = self._decoder.decode_beams(
+        beams = self._decoder.decode_beams(
             np.asarray(log_probs, np.float64),
             beam_width=settings.beam_width,
             beam_prune_logp=settings.beam_prune_logp,
             token_min_logp=settings.token_min_logp,
             prune_history=True,
-        )[0]
-        text, acoustic, total = best[0], float(best[-2]), float(best[-1])
-        return Hypothesis(name, text, acoustic, total - acoustic if self._scored else None)
+        )
+        found = ((text, float(acoustic), float(total)) for text, *_, acoustic, total in beams[:count])
+        return [Hypothesis(name, text, am, total - am if self._scored else None) for text, am, total in found]
 
     def decode_set(self, posteriors: Posteriors, settings: DecodingSettings) -> list[Hypothesis]:
         """The best hypothesis of every utterance of a set."""
