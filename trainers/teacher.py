@@ -1,10 +1,9 @@
 """A frozen teacher: it reads the training set once, and what it says of every frame is kept."""
 
-from collections.abc import Mapping
-
 import numpy as np
 from torch import Tensor
 
+from search_spaces.axes.model import ModelSettings
 from search_spaces.errors import CheckpointError
 from search_spaces.schema import Need
 from trainers.checkpoint import Checkpoint, load_checkpoint
@@ -73,7 +72,7 @@ def read_training_set(trial: Trial, source: Ingredient, teacher: Checkpoint) -> 
     return top_posteriors(trial.store, source.key, teacher, trial.load("train", teacher.features).features)
 
 
-def refuse_other_architecture(teacher: Checkpoint, student: Mapping[str, object]) -> None:
+def refuse_other_architecture(teacher: Checkpoint, student: ModelSettings) -> None:
     """Refuse a teacher that is not built like the student; dropout is no part of that.
 
     Args:
@@ -83,10 +82,10 @@ def refuse_other_architecture(teacher: Checkpoint, student: Mapping[str, object]
     Raises:
         CheckpointError: They differ; the message says how.
     """
-    theirs = teacher.model.model_dump()
-    odd = [name for name, value in student.items() if name != "dropout" and theirs[name] != value]
+    theirs, ours = teacher.model.architecture, student.architecture
+    odd = [name for name, value in ours.items() if theirs[name] != value]
     if odd:
-        shown = ", ".join(f"{name} {theirs[name]} against {student[name]}" for name in odd)
+        shown = ", ".join(f"{name} {theirs[name]} against {ours[name]}" for name in odd)
         raise CheckpointError(
             f"{teacher.folder}: self_distillation needs a teacher of the student's own architecture; it has {shown}; "
             "strategy distillation takes a teacher of any size"
@@ -109,5 +108,6 @@ def _refuse_other_rate(source: Ingredient, frames: TopPosteriors, network: Netwo
         index = int(np.flatnonzero(theirs != ours)[0])
         raise CheckpointError(
             f"{source.name}: the teacher's frame rate is not the student's: of {corpus.train.utterances[index].id} it "
-            f"makes {theirs[index]} frames, the student {ours[index]}; match features.stack and model.encoder"
+            f"makes {theirs[index]} frames, the student {ours[index]}; match features.subsample, features.stack and "
+            "model.subsampling"
         )

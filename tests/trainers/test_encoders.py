@@ -1,19 +1,35 @@
+from functools import partial
 from itertools import pairwise
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from search_spaces.axes.model import ModelSettings
 from trainers.model import bilstm
 from trainers.model.bilstm import CALL_COST, BiLSTMEncoder, _chunks
 from trainers.model.conv import ConvEncoder
+from trainers.model.convolutions import ConvFront
 from trainers.model.layers import Dropout, MaskedBatchNorm, valid_mask
+from trainers.model.network import Network
 
 INPUTS = 5
-ENCODERS = [ConvEncoder, BiLSTMEncoder]
+
+
+def fronted_bilstm(inputs, subsampling, **options):
+    return BiLSTMEncoder(inputs, front=ConvFront(inputs, subsampling), **options)
+
+
+ENCODERS = [
+    *(pytest.param(partial(ConvEncoder, subsampling=n), id=f"conv {n}") for n in (1, 2, 4)),
+    pytest.param(BiLSTMEncoder, id="bilstm"),
+    *(pytest.param(partial(fronted_bilstm, subsampling=n), id=f"front {n}, bilstm") for n in (1, 2, 4)),
+]
 
 
 def build(kind, layers=2, hidden=6, dropout=0.0):
@@ -312,6 +328,46 @@ def test_the_default_convolutions_have_three_quarters_of_a_million_weights():
     net = nn.Sequential(encoder := ConvEncoder(40), nn.Linear(encoder.outputs, 83))
     assert sum(parameter.numel() for parameter in net.parameters()) == 753_043
     assert (encoder.outputs, encoder.subsampling) == (192, 4)
+
+
+@pytest.mark.parametrize(
+    ("settings", "subsampling"),
+    [
+        ({"encoder": "conv"}, 4),
+        ({"encoder": "conv", "subsampling": 2}, 2),
+        ({"encoder": "bilstm"}, 1),
+        ({"encoder": "bilstm", "subsampling": 1}, 1),
+        ({"encoder": "bilstm", "front": "conv"}, 4),
+        ({"encoder": "bilstm", "front": "conv", "subsampling": 1}, 1),
+    ],
+)
+def test_a_network_has_the_front_and_the_frame_rate_that_its_settings_ask_for(settings, subsampling):
+    settings = ModelSettings(layers=2, hidden=4, **settings)
+    network = Network(settings, INPUTS, 3)
+    assert settings.stride == network.subsampling == subsampling
+    names = [name for name, _ in network.encoder.named_parameters() if name.startswith("front")]
+    assert bool(names) == (settings.encoder == "conv" or settings.front == "conv")
+    assert network.output_lengths(np.array([1, 9])).tolist() == [1, -(-9 // subsampling)]
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"encoder": "conv", "front": "conv"}, "has its front already"),
+        ({"encoder": "bilstm", "subsampling": 2}, "a bilstm without a front keeps every frame"),
+        ({"encoder": "conv", "subsampling": 3}, "should be 1, 2 or 4"),
+        ({"encoder": "conv", "subsampling": True}, "valid integer"),
+    ],
+)
+def test_a_front_or_a_subsampling_that_would_do_nothing_is_refused(settings, words):
+    with pytest.raises(ValidationError, match=words):
+        ModelSettings(**settings)
+
+
+def test_a_subsampling_that_is_the_default_makes_no_other_architecture_and_another_does():
+    assert ModelSettings(dropout=0.3).architecture == ModelSettings(subsampling=4).architecture
+    assert ModelSettings().architecture != ModelSettings(subsampling=2).architecture
+    assert ModelSettings(encoder="bilstm").architecture != ModelSettings(encoder="bilstm", front="conv").architecture
 
 
 @pytest.mark.gpu

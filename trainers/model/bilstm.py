@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from trainers.model.convolutions import ConvFront
 from trainers.model.layers import Dropout, check_batch, check_layer, valid_mask
 
 CALL_COST = 40
@@ -23,24 +24,34 @@ class BiLSTMEncoder(nn.Module):
         layers: Bidirectional layers.
         hidden: Width of each direction.
         dropout: Share of elements dropped after each layer, the last one included.
+        front: Convolutions before the first layer, over features of the width ``inputs``; None has none.
 
     Attributes:
         outputs: Width of an output frame, both directions.
         subsampling: Feature frames an output frame stands for.
     """
 
-    def __init__(self, inputs: int, *, layers: int = 2, hidden: int = 128, dropout: float = 0.1) -> None:
+    def __init__(
+        self,
+        inputs: int,
+        *,
+        layers: int = 2,
+        hidden: int = 128,
+        dropout: float = 0.1,
+        front: ConvFront | None = None,
+    ) -> None:
         super().__init__()
         self.outputs = 2 * hidden
-        self.subsampling = 1
-        widths = [inputs] + [2 * hidden] * (layers - 1)
+        self.subsampling = 1 if front is None else front.subsampling
+        self.front = front
+        widths = [inputs if front is None else front.outputs] + [2 * hidden] * (layers - 1)
         self.forwards = nn.ModuleList(nn.LSTM(width, hidden) for width in widths)
         self.backwards = nn.ModuleList(nn.LSTM(width, hidden) for width in widths)
         self.dropout = Dropout(dropout)
 
     def output_lengths(self, lengths: Tensor) -> Tensor:
-        """Output frames of utterances of these many feature frames, (B,), int64: the same."""
-        return lengths
+        """Output frames of utterances of these many feature frames, rounded up, (B,), int64."""
+        return lengths if self.front is None else self.front.output_lengths(lengths)
 
     def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Encode a padded batch.
@@ -50,7 +61,7 @@ class BiLSTMEncoder(nn.Module):
             lengths: Feature frames of each utterance, 1 to T, (B,), int64.
 
         Returns:
-            Output (B, T, outputs), zero at padding, and its lengths, (B,), int64.
+            Output (B, ceil(T / subsampling), outputs), zero at padding, and its lengths, (B,), int64.
 
         Raises:
             ValueError: The lengths do not fit the features.
@@ -64,7 +75,7 @@ class BiLSTMEncoder(nn.Module):
         Args:
             features: (B, T, inputs); what stands at padding is ignored.
             lengths: Feature frames of each utterance, 1 to T, (B,), int64.
-            layer: Which layer, from 1.
+            layer: Which layer, from 1, the front not counted.
 
         Returns:
             Output and lengths as `forward` has them, and the frames behind the layer, both directions, of the output's
@@ -79,6 +90,9 @@ class BiLSTMEncoder(nn.Module):
     def _run(self, features: Tensor, lengths: Tensor, layer: int | None) -> tuple[Tensor, Tensor, Tensor]:
         """Output, its lengths, and the frames behind a layer; without one, the output again."""
         check_batch(features, lengths)
+        if self.front is not None:
+            features, _ = self.front(features, lengths)
+            lengths = self.front.output_lengths(lengths)
         batch, frames, _ = features.shape
         layout = _lay_out(lengths, frames, features)
         rows = layout.enter(features.reshape(batch * frames, -1))

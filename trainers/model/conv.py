@@ -1,16 +1,10 @@
 """An encoder of dilated convolutions, which leaves the all-blank plateau of CTC sooner than a recurrent one."""
 
-import math
-
-import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from trainers.model.layers import Dropout, MaskedBatchNorm, check_batch, check_layer, valid_mask
+from trainers.model.convolutions import ConvFront, NormedConv
+from trainers.model.layers import Dropout, check_batch, check_layer
 
-FRONT_WIDTH = 128
-FRONT_KERNEL = 5
-FRONT_STRIDES = (2, 2)
 KERNEL = 3
 DILATIONS = (1, 2, 4)
 
@@ -23,29 +17,28 @@ class ConvEncoder(nn.Module):
         layers: Convolutions after the front; dilations cycle 1, 2, 4.
         hidden: Width of those layers and of the output.
         dropout: Share of elements dropped after each of those layers, none in the front.
+        subsampling: Feature frames an output frame stands for: 1, 2 or 4.
 
     Attributes:
         outputs: Width of an output frame.
-        subsampling: Feature frames an output frame stands for.
+        subsampling: As it was given.
     """
 
-    def __init__(self, inputs: int, *, layers: int = 6, hidden: int = 192, dropout: float = 0.1) -> None:
+    def __init__(
+        self, inputs: int, *, layers: int = 6, hidden: int = 192, dropout: float = 0.1, subsampling: int = 4
+    ) -> None:
         super().__init__()
         self.outputs = hidden
-        self.subsampling = 4
-        widths = [inputs] + [FRONT_WIDTH] * len(FRONT_STRIDES)
-        self.front = nn.ModuleList(
-            _NormedConv(width, FRONT_WIDTH, FRONT_KERNEL, stride=stride)
-            for width, stride in zip(widths, FRONT_STRIDES, strict=False)
-        )
-        widths = [FRONT_WIDTH] + [hidden] * layers
+        self.subsampling = subsampling
+        self.front = ConvFront(inputs, subsampling)
+        widths = [self.front.outputs] + [hidden] * layers
         self.layers = nn.ModuleList(
-            _NormedConv(widths[i], hidden, KERNEL, dilation=DILATIONS[i % len(DILATIONS)]) for i in range(layers)
+            NormedConv(widths[i], hidden, KERNEL, dilation=DILATIONS[i % len(DILATIONS)]) for i in range(layers)
         )
         self.dropout = Dropout(dropout)
 
     def output_lengths(self, lengths: Tensor) -> Tensor:
-        """Output frames of utterances of these many feature frames; each stride halves, rounded up, so none is lost.
+        """Output frames of utterances of these many feature frames, rounded up, so that none is lost.
 
         Args:
             lengths: Feature frames, (B,), int64.
@@ -53,9 +46,7 @@ class ConvEncoder(nn.Module):
         Returns:
             Output frames, (B,), int64.
         """
-        for stride in FRONT_STRIDES:
-            lengths = (lengths + stride - 1) // stride
-        return lengths
+        return self.front.output_lengths(lengths)
 
     def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Encode a padded batch.
@@ -65,7 +56,7 @@ class ConvEncoder(nn.Module):
             lengths: Feature frames of each utterance, 1 to T, (B,), int64.
 
         Returns:
-            Output (B, ceil(ceil(T / 2) / 2), outputs), zero at padding, and its lengths, (B,), int64.
+            Output (B, ceil(T / subsampling), outputs), zero at padding, and its lengths, (B,), int64.
 
         Raises:
             ValueError: The lengths do not fit the features.
@@ -94,13 +85,7 @@ class ConvEncoder(nn.Module):
     def _run(self, features: Tensor, lengths: Tensor, layer: int | None) -> tuple[Tensor, Tensor, Tensor]:
         """Output, its lengths, and the frames behind a layer; without one, the output again."""
         check_batch(features, lengths)
-        valid = valid_mask(lengths.to(features.device), features.shape[1])[:, :, None]
-        hidden = features.masked_fill(~valid, 0)
-        mask = valid.to(features.dtype)
-        for conv in self.front:
-            # a strided frame is valid where its middle input is: ceil(L / 2) of them
-            mask = mask[:, :: conv.stride].contiguous()
-            hidden = conv(hidden, mask)
+        hidden, mask = self.front(features, lengths)
         tapped = None
         for number, conv in enumerate(self.layers, 1):
             new = self.dropout(conv(hidden, mask))
@@ -108,33 +93,3 @@ class ConvEncoder(nn.Module):
             if number == layer:
                 tapped = hidden
         return hidden, self.output_lengths(lengths), hidden if tapped is None else tapped
-
-
-class _NormedConv(nn.Module):
-    """Convolution over time without bias, batch norm over valid frames, ReLU; zero at padding.
-
-    Frames stay (B, T, C) in memory throughout: as a two-dimensional convolution of height 1 in channels-last layout,
-    which no copy has to reorder and in which batch norm walks whole rows.
-    """
-
-    def __init__(self, inputs: int, outputs: int, kernel: int, *, stride: int = 1, dilation: int = 1) -> None:
-        super().__init__()
-        self.stride = stride
-        self.dilation = dilation
-        self.padding = dilation * (kernel - 1) // 2
-        self.weight = nn.Parameter(torch.empty(outputs, inputs, kernel))
-        # nn.Conv1d's own: batch norm hides the scale from the output, but not from Adam, whose steps are relative to it
-        nn.init.kaiming_uniform_(self.weight, a=math.sqrt(5))
-        self.norm = MaskedBatchNorm(outputs)
-
-    def forward(self, frames: Tensor, mask: Tensor) -> Tensor:
-        """(B, T, inputs), zero at padding, and the mask of the output (B, T', 1) to (B, T', outputs)."""
-        image = functional.conv2d(
-            frames.transpose(1, 2).unsqueeze(2),
-            self.weight.unsqueeze(2),
-            stride=(1, self.stride),
-            padding=(0, self.padding),
-            dilation=(1, self.dilation),
-        )
-        normed: Tensor = self.norm(image.squeeze(2).transpose(1, 2), mask)
-        return normed.relu_()

@@ -9,8 +9,8 @@ from search_spaces.axes.model import ModelSettings
 from trainers.model.attention import AttentionBlock, AttentionGate
 from trainers.model.bilstm import BiLSTMEncoder
 from trainers.model.conv import ConvEncoder
+from trainers.model.convolutions import ConvFront
 
-ENCODERS: dict[str, type[ConvEncoder] | type[BiLSTMEncoder]] = {"conv": ConvEncoder, "bilstm": BiLSTMEncoder}
 ATTENTION: dict[str, type[AttentionBlock] | type[AttentionGate]] = {"windowed": AttentionBlock, "gate": AttentionGate}
 
 
@@ -25,9 +25,7 @@ class Network(nn.Module):
 
     def __init__(self, settings: ModelSettings, inputs: int, labels: int) -> None:
         super().__init__()
-        self.encoder = ENCODERS[settings.encoder](
-            inputs, layers=settings.layers, hidden=settings.hidden, dropout=settings.dropout
-        )
+        self.encoder = _encoder(settings, inputs)
         self.head = nn.Linear(self.encoder.outputs, labels)
         self.attention: AttentionBlock | AttentionGate | None = None
         if settings.attention != "none":
@@ -90,6 +88,14 @@ class Network(nn.Module):
     def weights(self) -> int:
         """Number of trained weights."""
         return sum(parameter.numel() for parameter in self.parameters() if parameter.requires_grad)
+
+
+def _encoder(settings: ModelSettings, inputs: int) -> ConvEncoder | BiLSTMEncoder:
+    layers, hidden, dropout = settings.layers, settings.hidden, settings.dropout
+    if settings.encoder == "conv":
+        return ConvEncoder(inputs, layers=layers, hidden=hidden, dropout=dropout, subsampling=settings.stride)
+    front = ConvFront(inputs, settings.stride) if settings.front == "conv" else None
+    return BiLSTMEncoder(inputs, layers=layers, hidden=hidden, dropout=dropout, front=front)
 
 
 def classify(head: nn.Module, hidden: Tensor) -> Tensor:

@@ -33,5 +33,5 @@ class SelfDistillation(DistillingStrategy):
             CheckpointError: The teacher has another architecture, alphabet or frame rate.
         """
         (source,) = self.trial.spec.needs[NEED.name]
-        refuse_other_architecture(load_checkpoint(source.checkpoint), self.trial.settings.model.model_dump())
+        refuse_other_architecture(load_checkpoint(source.checkpoint), self.trial.settings.model)
         super().prepare(network, corpus)
