@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from orchestrator.progress import seconds_a_trial
 from orchestrator.record import StudyRecord, TrialState
 from search_spaces.axes.settings import Settings
 from search_spaces.campaign import Campaign
+from search_spaces.schema import StrategySchema
 from trainers.artifacts import Utterance
 from trainers.data.features import FRAME_SECONDS, features_key
 from trainers.data.labels import Alphabet
@@ -102,7 +104,7 @@ def dry_run(campaign: Campaign, names: Sequence[str], stored: Sequence[StudyReco
             if lengths is not None:
                 labels = len(Alphabet.of(settings.units, (utterance.text for utterance in train)))
                 cost = training_cost(settings, *lengths, labels)
-                took, why = cost.seconds, "three steps of its network, timed now"
+                took, why = cost.seconds * _trainings(schema, settings), "three steps of its network, timed now"
                 megabytes += fresh * cost.megabytes
         elif settings.language_model is not None:
             key = language_model_key(settings.language_model)
@@ -123,6 +125,11 @@ def dry_run(campaign: Campaign, names: Sequence[str], stored: Sequence[StudyReco
         megabytes=megabytes,
         unknown=any(study.seconds is None for study in studies),
     )
+
+
+def _trainings(schema: StrategySchema, settings: Settings) -> int:
+    """How often a trial trains its network at most."""
+    return int(attrgetter(schema.repeats)(settings)) if schema.repeats else 1
 
 
 def _lengths(

@@ -39,6 +39,7 @@ class StrategySchema:
         needs: What it takes from other studies.
         requires: Optional sections of the campaign that must be there.
         trains: Whether a trial trains a network, epoch by epoch.
+        repeats: Dotted name of the setting that says how often it does so at most; once where it is empty.
         fixed: Settings that every trial of this strategy has unless the study says otherwise.
         first: Settings of trials that come before any search, as a reference; for every choice of a need one each.
     """
@@ -51,6 +52,7 @@ class StrategySchema:
     needs: tuple[Need, ...] = ()
     requires: tuple[str, ...] = ()
     trains: bool = True
+    repeats: str = ""
     fixed: Mapping[str, Value] = field(default_factory=dict)
     first: tuple[Mapping[str, Value], ...] = ()
 

@@ -1,13 +1,14 @@
 """A trial at hand: its settings, its data, and whom it reports to."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 from search_spaces.axes.features import FeatureSettings
-from search_spaces.axes.settings import Settings
+from search_spaces.axes.settings import Settings, overlay
 from trainers.data.sets import UtteranceSet, load_set
-from trainers.spec import EpochReport, TrialSpec
+from trainers.spec import EpochReport, Ingredient, TrialSpec
 from trainers.store import Store
 
 Report = Callable[[EpochReport], bool]
@@ -38,6 +39,20 @@ class Trial:
     def dev(self) -> UtteranceSet:
         """The set that selects, read when it is first asked for."""
         return self.load("dev", self.settings.features)
+
+    def derive(self, values: Mapping[str, Any], needs: Mapping[str, tuple[Ingredient, ...]], report: Report) -> "Trial":
+        """A trial like this one, of which a strategy makes several.
+
+        Its checkpoint has a key of its own, the same as if a study had asked for it.
+
+        Args:
+            values: Settings that are its own, by dotted names.
+            needs: Ingredients that are its own.
+            report: Told its epochs.
+        """
+        spec = replace(self.spec, settings=overlay(self.spec.settings, values), needs={**self.spec.needs, **needs})
+        settings = type(self.settings).model_validate(overlay(self.settings.model_dump(), values))
+        return Trial(spec, settings, self.store, report)
 
     def load(self, split: Literal["train", "dev"], features: FeatureSettings) -> UtteranceSet:
         """A split with features of another kind than the trial's own: those that some checkpoint reads."""

@@ -22,6 +22,7 @@ class DistillationSettings(Section):
             ``dilate_k``, those and some on each side; ``nonblank_renorm``, those of ``blank_elim`` with the blank
             taken out of both distributions.
         dilate: Frames on each side for ``dilate_k``; the others do not read it.
+        generations: Students one after another, each the teacher of the next; read by ``self_distillation`` alone.
         n_best: Label sequences an utterance at the level ``sequence``; the others do not read it.
     """
 
@@ -31,4 +32,5 @@ class DistillationSettings(Section):
     temperature: float = Field(1.0, gt=0, le=100)
     frames: Frames = "blank_elim"
     dilate: int = Field(1, ge=1, le=8)
+    generations: int = Field(1, ge=1, le=3)
     n_best: int = Field(8, ge=1, le=50)

@@ -115,6 +115,12 @@ def test_its_fixed_and_first_values_are_settings_that_it_listens_to_with_values_
         FULL.model_validate(overlay({}, values))
 
 
+def test_what_says_how_often_it_trains_is_a_setting_that_it_listens_to(schema):
+    if schema.repeats:
+        assert schema.trains
+        assert schema.repeats in listened_to(schema)
+
+
 def test_what_it_requires_is_a_section_that_a_campaign_may_leave_out(schema):
     for section in schema.requires:
         assert FULL.model_fields[section].default is None

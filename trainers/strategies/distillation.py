@@ -12,6 +12,9 @@ from trainers.distilling import DistillingStrategy
 from trainers.model.network import Network
 from trainers.teacher import NEED
 
+# only a student of the teacher's own shape can teach the next
+_HEEDED = tuple(f"distillation.{name}" for name in DistillationSettings.model_fields if name != "generations")
+
 
 class Distillation(DistillingStrategy):
     """Teacher and student of any sizes."""
@@ -19,7 +22,7 @@ class Distillation(DistillingStrategy):
     schema = StrategySchema(
         name="distillation",
         summary="a student of any size learns from a teacher of any size",
-        axes=("model", "train", "distillation", "augmentation.smoothing", "augmentation.curriculum"),
+        axes=("model", "train", *_HEEDED, "augmentation.smoothing", "augmentation.curriculum"),
         uses=("units", "features", "model", "train", "distillation", "augmentation"),
         sections={"distillation": DistillationSettings},
         needs=(NEED, Need("student", "a checkpoint of the student's own shape to start from", optional=True)),
