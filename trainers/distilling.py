@@ -11,12 +11,16 @@ L = alpha * T + beta * CTC, with T by ``distillation.level``:
               and student may differ in units and in frame rate here, and nowhere else
 ============  ======================================================================================================
 
+Smoothing, curriculum, masks, warps and time rescaling go beside it. Mixup does not: a teacher should read the mixture
+that its student reads (Liang et al. 2021, MixKD; Beyer et al. 2022), and this one has read the utterances alone.
+
 beta is 1 - alpha unless it is given; at the level ``guided``, whose T is a bonus and no divergence, it is 1.
 """
 
 from torch import Tensor
 
 from search_spaces.axes.distillation import DistillationSettings
+from search_spaces.errors import UserError
 from trainers.data.batches import Batch
 from trainers.data.sets import Corpus
 from trainers.losses.distillation import frame_distillation_loss
@@ -36,8 +40,14 @@ class DistillingStrategy(TrainingStrategy):
         """Run the teacher over the training set, once.
 
         Raises:
+            UserError: The student is to read mixtures.
             CheckpointError: The teacher's alphabet or frame rate is not the student's, where that matters.
         """
+        if self.trial.settings.augmentation.mixup:
+            raise UserError(
+                f"augmentation.mixup: {self.trial.settings.augmentation.mixup:g} does not go with a teacher, which has "
+                "read no mixtures; set it in a study of strategy augmentation alone"
+            )
         self._settings = self.trial.settings.section("distillation", DistillationSettings)
         if self._settings.level == "sequence":
             self._said = TeacherHypotheses(self.trial, corpus, self._settings.n_best)

@@ -34,6 +34,10 @@ def test_a_strategy_that_is_switched_off_is_the_baseline(make_spec, needs_of, st
         ("distillation", {"distillation.level": "sequence"}),
         ("augmentation", {"augmentation.smoothing": 0.1, "augmentation.mixup": 0.0}),
         ("augmentation", {"augmentation.smoothing": 0.0, "augmentation.mixup": 1.0}),
+        (
+            "augmentation",
+            {"augmentation.smoothing": 0.0, "augmentation.mixup": 1.0, "augmentation.mixup_at": "hidden"},
+        ),
         ("augmentation", {"augmentation.smoothing": 0.0, "augmentation.mixup": 0.0, "augmentation.curriculum": 2}),
         ("inter_ctc", {"inter_ctc.weight": 0.3}),
         ("cr_ctc", {}),

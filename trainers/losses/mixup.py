@@ -75,7 +75,7 @@ def pair_utterances(
 
 
 def mix_features(features: Tensor, lengths: Tensor, mix: Mix) -> tuple[Tensor, Tensor]:
-    """Mix the features of a batch.
+    """Mix the features of a batch, or the frames that an encoder made of them.
 
     Args:
         features: (batch, frames, dimensions).

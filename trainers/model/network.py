@@ -1,5 +1,7 @@
 """The whole network: an encoder, attention where it is asked for, and the CTC head."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -68,6 +70,23 @@ class Network(nn.Module):
         """
         hidden, lengths, tapped = self.encoder.forward_with_tap(features, lengths, layer)
         return self._read(hidden, lengths), lengths, tapped
+
+    def forward_with_change(
+        self, features: Tensor, lengths: Tensor, change: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+    ) -> tuple[Tensor, Tensor]:
+        """Log-probabilities of frames that are changed behind the encoder, before attention and head.
+
+        Args:
+            features: (batch, frames, inputs).
+            lengths: Frames of each utterance, (batch,), int64.
+            change: Takes the encoder's output, (batch, output frames, encoder's outputs), zero at padding, and its
+                lengths; gives the like of both.
+
+        Returns:
+            Log-probabilities and lengths as `forward` has them, of what was changed.
+        """
+        hidden, lengths = change(*self.encoder(features, lengths))
+        return self._read(hidden, lengths), lengths
 
     def _read(self, hidden: Tensor, lengths: Tensor) -> Tensor:
         """Log-probabilities of what the encoder gives."""

@@ -1,8 +1,20 @@
-"""Label smoothing, mixup and curriculum together, beside the masks that every strategy has.
+r"""Label smoothing, mixup and curriculum together, beside the masks that every strategy has.
 
-Smoothing is defined in `trainers.losses.smoothing`, mixup in `trainers.losses.mixup`; the curriculum shows the first
-epochs from short utterances to long ones (Platanios et al. 2019; for CTC: Amodei et al. 2016). With all three at zero
-this is the baseline, loss for loss.
+.. math::
+
+    L = (1 - \epsilon) M + \epsilon KL(u \| p), \qquad M = \lambda CTC(p, y_i) + (1 - \lambda) CTC(p, y_j)
+
+Smoothing, :math:`\epsilon`, is defined in `trainers.losses.smoothing`, mixup, :math:`\lambda`, in
+`trainers.losses.mixup`. What is mixed, by ``augmentation.mixup_at``, with f the encoder and g attention and head:
+
+==========  ========================================================================================================
+``input``   :math:`p = g(f(\lambda x_i + (1 - \lambda) x_j))`: the features (Zhang et al. 2018)
+``hidden``  :math:`p = g(\lambda f(x_i) + (1 - \lambda) f(x_j))`: the encoder's frames (manifold mixup, Verma et al.
+            2019); the encoder itself sees utterances as they are, each behind its own masks
+==========  ========================================================================================================
+
+The curriculum shows the first epochs from short utterances to long ones (Platanios et al. 2019; for CTC: Amodei et al.
+2016). With all three at zero this is the baseline, loss for loss.
 """
 
 from dataclasses import replace
@@ -37,9 +49,17 @@ class Augmentation(TrainingStrategy):
         rng = np.random.default_rng(int(torch.randint(2**31, (1,))))
         batch = rescale(batch, network, self.trial.settings.train)
         mix = pair_utterances(batch.lengths, settings.mixup, settings.mixup_concentration, rng)
-        features, lengths = mix_features(batch.features, batch.lengths, mix)
-        mixed = replace(batch, features=features, lengths=lengths)
-        mixed = disguise(mixed, self.trial.settings.train, self.trial.settings.features.blocks)
-        log_probs, lengths = network(mixed.features, mixed.lengths)
+        if settings.mixup_at == "hidden":
+            seen = self._disguised(batch)
+            log_probs, lengths = network.forward_with_change(
+                seen.features, seen.lengths, lambda hidden, lengths: mix_features(hidden, lengths, mix)
+            )
+        else:
+            features, lengths = mix_features(batch.features, batch.lengths, mix)
+            seen = self._disguised(replace(batch, features=features, lengths=lengths))
+            log_probs, lengths = network(seen.features, seen.lengths)
         loss = mixup_loss(log_probs, lengths, batch.targets, batch.target_lengths, mix)
         return self.smoothed(loss, log_probs, lengths)
+
+    def _disguised(self, batch: Batch) -> Batch:
+        return disguise(batch, self.trial.settings.train, self.trial.settings.features.blocks)
