@@ -72,7 +72,8 @@ def _check_sets(settings: Settings, train: UtteranceSet, dev: UtteranceSet) -> l
             f"{dev.manifest} of {dev.features.dimensions}"
         )
     alphabet = Alphabet.of(settings.units, train.references)
-    encode_targets(train, alphabet, Network(settings.model, 1, 2).output_lengths)
+    drop = settings.train.infeasible == "drop"
+    encode_targets(train, alphabet, Network(settings.model, 1, 2).output_lengths, drop=drop)
     unseen = unseen_words(dev, alphabet)
     if not unseen:
         return []

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["ORCHESTRATOR_DEVICE"] = "cpu"  # where bits are compared; tests marked gpu choose for themselves
 
 import hypothesis
 import numpy as np

@@ -1,6 +1,7 @@
 """Weights averaged while one run trains."""
 
 import copy
+from collections import deque
 from collections.abc import Mapping
 
 import torch
@@ -53,3 +54,49 @@ class MovingAverage:
         if self._decay:
             self._steps = int(state["steps"])
             self._average.load_state_dict({name: value for name, value in state.items() if name != "steps"})
+
+
+class LastEpochs:
+    """The mean of a network's weights after its last epochs (checkpoint averaging; Vaswani et al. 2017).
+
+    The running statistics of batch norm are averaged with them. Every epoch's weights are kept apart until the end, and
+    in main memory, since a run may end before its budget does.
+
+    Args:
+        count: How many epochs; 0 is no average, and costs nothing.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._kept: deque[dict[str, Tensor]] = deque(maxlen=count)
+
+    def take(self, weights: Mapping[str, Tensor]) -> None:
+        """Take in the weights after an epoch, a state dict."""
+        if self._kept.maxlen:
+            self._kept.append({name: value.to("cpu", copy=True) for name, value in weights.items()})
+
+    def mean(self) -> dict[str, Tensor]:
+        """The mean; what is counted, such as batches, is the last epoch's.
+
+        Raises:
+            ValueError: No epoch was taken in.
+        """
+        if not self._kept:
+            raise ValueError("no weights to average")
+        return {name: self._mean(name, value) for name, value in self._kept[-1].items()}
+
+    def _mean(self, name: str, last: Tensor) -> Tensor:
+        if not last.is_floating_point():
+            return last
+        return torch.stack([weights[name].double() for weights in self._kept]).mean(0).to(last.dtype)
+
+    def state(self) -> dict[str, Tensor]:
+        """What a run needs to go on: the weights taken in, from the oldest on."""
+        return {f"{age}.{name}": value for age, kept in enumerate(self._kept) for name, value in kept.items()}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Put a state back."""
+        ages: dict[int, dict[str, Tensor]] = {}
+        for key, value in state.items():
+            age, name = key.split(".", 1)
+            ages.setdefault(int(age), {})[name] = value
+        self._kept.extend(weights for _, weights in sorted(ages.items()))

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from search_spaces.axes.features import FeatureSettings
@@ -17,6 +17,7 @@ from search_spaces.errors import CheckpointError
 from trainers.data.labels import Alphabet
 from trainers.model.network import Network
 from trainers.store import digest_files, write_text
+from trainers.tensor_file import write_tensors
 
 WEIGHTS = "model.safetensors"
 DESCRIPTION = "checkpoint.json"
@@ -98,7 +99,7 @@ def save_checkpoint(
     training: Mapping[str, Any],
 ) -> None:
     """Write a network and all it takes to rebuild it into a folder."""
-    save_file({name: weight.contiguous() for name, weight in network.state_dict().items()}, folder / WEIGHTS)
+    write_tensors(folder / WEIGHTS, network.state_dict())
     description = {
         "format": _FORMAT,
         "model": model.model_dump(),

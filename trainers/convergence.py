@@ -41,6 +41,15 @@ def remarks(progress: Progress, settings: TrainSettings, words: int) -> tuple[st
         found.append(f"stopped at epoch {done} of {settings.epochs}, best {progress.best_epoch}")
     if still_improving(progress.reports, words):
         found.append("still improving when the budget ended: more epochs may change the verdict")
+    if settings.average_last:
+        first = max(done - settings.average_last, 0) + 1
+        found.append(f"its weights are the mean of those after epochs {first} to {done}")
+    if progress.dropped:
+        found.append(f"{progress.dropped} training utterances were left out: their transcripts do not fit their frames")
+    if progress.restarted:
+        found.append("the state of an interrupted attempt could not be read: the run began anew")
+    if len(progress.computed_on) > 1:
+        found.append(f"not computed on one device throughout: {'; then '.join(progress.computed_on)}")
     if progress.bad_steps:
         found.append(f"{progress.bad_steps} steps were not taken: their loss or gradient was no number")
     return tuple(found)

@@ -14,6 +14,7 @@ from trainers.checkpoint import Checkpoint
 from trainers.data.batches import iterate
 from trainers.data.features import PackedFeatures
 from trainers.data.labels import BLANK
+from trainers.device import choose_device
 from trainers.model.network import Network
 from trainers.store import Store, digest
 
@@ -24,7 +25,7 @@ def emit(network: Network, features: PackedFeatures) -> tuple[NDArray[np.float32
     """Log-probabilities of every frame of a set.
 
     Args:
-        network: In evaluation mode.
+        network: In evaluation mode; it runs where its weights are, in float32.
         features: The set.
 
     Returns:
@@ -44,15 +45,19 @@ def emit_batches(network: Network, features: PackedFeatures) -> Iterator[tuple[N
     """Log-probabilities of a set batch by batch, by length, for those who need not hold them all.
 
     Args:
-        network: In evaluation mode.
+        network: In evaluation mode; it runs where its weights are, in float32.
         features: The set.
 
     Yields:
-        Which utterances, (batch,); their log-probabilities, (batch, frames, labels), float32; their frames, (batch,).
+        Which utterances, (batch,); their log-probabilities, (batch, frames, labels), float32; their frames, (batch,);
+        all of it in main memory.
     """
+    device = next(network.parameters()).device
     for batch in iterate(features, _BATCH_FRAMES):
+        inputs = batch.to(device)
         with torch.inference_mode():
-            log_probs, lengths = network(batch.features, batch.lengths)
+            log_probs, lengths = network(inputs.features, inputs.lengths)
+            log_probs, lengths = log_probs.cpu(), lengths.cpu()
         yield batch.indices, log_probs, lengths
 
 
@@ -77,7 +82,7 @@ def posteriors(store: Store, key: str, checkpoint: Checkpoint, features: PackedF
     alphabet = checkpoint.alphabet
 
     def make(folder: Path) -> None:
-        log_probs, offsets = emit(checkpoint.network(), features)
+        log_probs, offsets = emit(checkpoint.network().to(choose_device()), features)
         np.save(folder / "log_probs.npy", log_probs)
         index = {
             "ids": list(features.ids),

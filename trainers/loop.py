@@ -6,7 +6,7 @@ goes on exactly as if it had not been.
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -17,14 +17,18 @@ import torch
 from torch import Tensor
 
 from search_spaces.axes.train import TrainSettings
-from trainers.averaging import MovingAverage
+from search_spaces.errors import UserError
+from trainers.averaging import LastEpochs, MovingAverage
 from trainers.data.batches import Batch, make_batch, plan_epoch
 from trainers.data.labels import BLANK, Alphabet
 from trainers.data.sets import Corpus, UtteranceSet
 from trainers.decoding.greedy import greedy_text
+from trainers.device import choose_device, describe, same_bits
 from trainers.emission import emit
 from trainers.model.network import Network
-from trainers.run_state import Progress, restore_state, save_state
+from trainers.precision import MixedPrecision
+from trainers.run_state import Progress, Resumable
+from trainers.schedule import on_plateau, out_of_patience, rate_factor
 from trainers.scoring.wer import score_set
 from trainers.spec import EpochReport
 
@@ -35,7 +39,12 @@ class Objective(Protocol):
     """What a run minimises."""
 
     def step(self, network: Network, batch: Batch) -> Tensor:
-        """The loss of a batch, a scalar whose gradient the optimiser follows."""
+        """The loss of a batch, a scalar whose gradient the optimiser follows.
+
+        Args:
+            network: On the device it trains on.
+            batch: On the same.
+        """
 
     def by_length(self, epoch: int) -> bool:
         """Whether an epoch goes from short utterances to long ones; otherwise its batches come in random order.
@@ -45,7 +54,6 @@ class Objective(Protocol):
         """
 
 
-_PATIENCE_WITH_BLANK = 5  # epochs that even a good run may say nothing but blank
 _BAD_STEPS = 10  # in a row, before a run is given up
 
 
@@ -57,10 +65,6 @@ class Pruned(Exception):
         self.progress = progress
 
 
-class Diverged(Exception):
-    """The loss is no longer a number."""
-
-
 class Plateau(Pruned):
     """The run says nothing but blank, and has had its chance."""
 
@@ -69,19 +73,8 @@ class Plateau(Pruned):
         return f"stopped at epoch {done.epoch} of {done.epochs}: it said nothing but blank from the first"
 
 
-def one_cycle(done: float, total: float, warmup: float) -> float:
-    """Factor of the peak learning rate: up along a half cosine, and down along another (Smith & Topin 2019).
-
-    Args:
-        done: Epochs done, fractions included.
-        total: Epochs in all.
-        warmup: Share of them that goes up.
-    """
-    start, end = 1 / 25, 1e-4
-    top = warmup * total
-    if done < top:
-        return start + (1 - start) * (1 - math.cos(math.pi * done / top)) / 2
-    return end + (1 - end) * (1 + math.cos(math.pi * (done - top) / (total - top))) / 2
+class Diverged(UserError):
+    """The loss is no longer a number."""
 
 
 def train(
@@ -95,7 +88,7 @@ def train(
     """Train a network, or go on where an interrupted run left off.
 
     Args:
-        network: Freshly initialised.
+        network: Freshly initialised; it is moved to the device that was chosen, and stays there.
         objective: What to minimise.
         corpus: What to train on, and the set whose WER chooses the epoch.
         settings: How to train.
@@ -109,31 +102,48 @@ def train(
         Pruned: The report asked to stop.
         Plateau: After three tenths of its epochs (five at least) the run still says nothing but blank.
         Diverged: Ten steps in a row, or all of an epoch, had a loss or gradient that is no number.
+        StoreError: The state cannot be written.
+        UserError: The device that was asked for is not there, or cannot compute in the precision.
     """
+    device = choose_device()
+    network.to(device)
     optimizer = torch.optim.AdamW(network.parameters(), lr=settings.lr, weight_decay=settings.weight_decay)
-    average = MovingAverage(network, settings.ema)
-    run = _Run(network, objective, corpus, settings, optimizer, average)
-    progress = restore_state(folder, network, average, optimizer)
-    while len(progress.reports) < settings.epochs and not _out_of_patience(progress, settings):
+    average, last = MovingAverage(network, settings.ema), LastEpochs(settings.average_last)
+    precision = MixedPrecision(settings.precision, network, optimizer)
+    state = Resumable(network, optimizer, average, last, precision)
+    progress = state.restore(folder)
+    progress.dropped = len(corpus.targets) - len(corpus.usable)
+    computed_on = describe(device, settings.precision, settings.deterministic)
+    if progress.computed_on[-1:] != [computed_on]:
+        progress.computed_on.append(computed_on)
+    run = _Run(network, objective, corpus, settings, device, optimizer, average, precision)
+    while len(progress.reports) < settings.epochs and not out_of_patience(progress.reports, settings.patience):
         began, cpu_began = time.perf_counter(), time.process_time()
         epoch = len(progress.reports) + 1
         torch.manual_seed(settings.seed * 1_000_003 + epoch)
-        mean_loss, norm, lr, bad = _train_epoch(run, epoch)
-        wer, blank = evaluate(average.network, corpus.dev, corpus.alphabet)
+        with same_bits(settings.deterministic):
+            losses = _train_epoch(run, epoch, progress.reports)
+            wer, blank = evaluate(average.network, corpus.dev, corpus.alphabet)
         seconds = time.perf_counter() - began
-        progress.reports.append(EpochReport(epoch, settings.epochs, mean_loss, wer, blank, lr, norm, seconds))
+        progress.reports.append(
+            EpochReport(epoch, settings.epochs, losses.loss, wer, blank, losses.lr, losses.norm, seconds)
+        )
+        last.take(network.state_dict())
         if wer < progress.best_wer or not progress.best_epoch:
             progress.best_epoch = epoch
-            weights = average.network.state_dict()
-            progress.best_weights = {name: value.detach().clone() for name, value in weights.items()}
-        progress.bad_steps += bad
+            if not settings.average_last:
+                weights = average.network.state_dict()
+                progress.best_weights = {name: value.to("cpu", copy=True) for name, value in weights.items()}
+        progress.bad_steps += losses.bad
         progress.seconds += seconds
         progress.cpu_seconds += time.process_time() - cpu_began
-        save_state(folder, network, average, optimizer, progress)
+        state.save(folder, progress)
         if not report(progress.reports[-1]):
             raise Pruned(progress)
-        if _on_plateau(progress, settings):
+        if on_plateau(progress.reports, settings.epochs):
             raise Plateau(progress)
+    if settings.average_last:
+        progress.best_weights = last.mean()
     return progress
 
 
@@ -145,8 +155,56 @@ class _Run:
     objective: Objective
     corpus: Corpus
     settings: TrainSettings
+    device: torch.device
     optimizer: torch.optim.Optimizer
     average: MovingAverage
+    precision: MixedPrecision
+
+
+@dataclass(frozen=True)
+class _Epoch:
+    """What came of an epoch: mean loss a label, mean norm of the gradient, last learning rate, steps not taken."""
+
+    loss: float
+    norm: float
+    lr: float
+    bad: int
+
+
+def _train_epoch(run: _Run, epoch: int, before: Sequence[EpochReport]) -> _Epoch:
+    """One pass over the training set."""
+    network, corpus, settings = run.network.train(), run.corpus, run.settings
+    features, usable = corpus.train.features, corpus.usable
+    rng = np.random.default_rng([settings.seed, epoch])
+    shuffled = None if run.objective.by_length(epoch) else rng
+    plan = plan_epoch(features.lengths[usable] * features.settings.step, settings.batch_frames, shuffled)
+    losses: list[float] = []
+    norms: list[float] = []
+    bad = in_a_row = 0
+    lr = settings.lr
+    for number, chosen in enumerate(plan):
+        batch = make_batch(features, usable[chosen], corpus.targets).to(run.device)
+        lr = settings.lr * rate_factor(settings, before, epoch - 1 + number / len(plan))
+        for group in run.optimizer.param_groups:
+            group["lr"] = lr
+        with run.precision.forward():
+            value = run.objective.step(network, batch)
+        run.precision.backward(value)
+        norm = float(torch.nn.utils.clip_grad_norm_(network.parameters(), settings.clip))
+        scalar = value.item()
+        match run.precision.step(scalar, norm):
+            case "bad":
+                bad += 1
+                in_a_row += 1
+                if in_a_row == min(_BAD_STEPS, len(plan)):
+                    raise Diverged(_last_words(in_a_row, epoch, number + 1, len(plan), batch, corpus.train))
+                continue
+            case "taken":
+                run.average.step()
+                norms.append(norm)
+        in_a_row = 0
+        losses.append(scalar)
+    return _Epoch(_mean(losses), _mean(norms), lr, bad)
 
 
 def evaluate(network: Network, dev: UtteranceSet, alphabet: Alphabet) -> tuple[float, float]:
@@ -158,56 +216,16 @@ def evaluate(network: Network, dev: UtteranceSet, alphabet: Alphabet) -> tuple[f
     return score_set(dev.references, texts).wer, float((log_probs.argmax(axis=1) == BLANK).mean())
 
 
-def _train_epoch(run: _Run, epoch: int) -> tuple[float, float, float, int]:
-    """One pass over the training set.
-
-    Returns:
-        Mean loss a label, mean norm of the gradient, last learning rate, and the steps that were not taken.
-    """
-    network, corpus, settings = run.network.train(), run.corpus, run.settings
-    features = corpus.train.features
-    rng = np.random.default_rng([settings.seed, epoch])
-    shuffled = None if run.objective.by_length(epoch) else rng
-    plan = plan_epoch(features.lengths * features.settings.step, settings.batch_frames, shuffled)
-    losses: list[float] = []
-    norms: list[float] = []
-    bad = in_a_row = 0
-    lr = settings.lr
-    for number, indices in enumerate(plan):
-        batch = make_batch(features, indices, corpus.targets)
-        lr = settings.lr * one_cycle(epoch - 1 + number / len(plan), settings.epochs, settings.warmup)
-        for group in run.optimizer.param_groups:
-            group["lr"] = lr
-        value = run.objective.step(network, batch)
-        run.optimizer.zero_grad(set_to_none=True)
-        value.backward()  # type: ignore[no-untyped-call]
-        norm = float(torch.nn.utils.clip_grad_norm_(network.parameters(), settings.clip))
-        scalar = value.item()
-        if not math.isfinite(norm) or not math.isfinite(scalar):
-            bad += 1
-            in_a_row += 1
-            if in_a_row == min(_BAD_STEPS, len(plan)):
-                names = ", ".join(corpus.train.utterances[i].id for i in batch.indices[:3])
-                raise Diverged(
-                    f"the loss was no number {in_a_row} steps in a row, last in epoch {epoch} at {names} ..."
-                )
-            continue
-        in_a_row = 0
-        run.optimizer.step()
-        run.average.step()
-        losses.append(scalar)
-        norms.append(norm)
-    return float(np.mean(losses)), float(np.mean(norms)), lr, bad
+def _last_words(count: int, epoch: int, step: int, steps: int, batch: Batch, train: UtteranceSet) -> str:
+    """Why a run is given up, and with what it was busy."""
+    names = [train.utterances[index].id for index in batch.indices]
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return (
+        f"the loss or its gradient was no number {count} steps in a row, last in epoch {epoch} at step {step} of "
+        f"{steps}, with {', '.join(names[:3])}{more}; a lower train.lr or train.clip may help"
+    )
 
 
-def _out_of_patience(progress: Progress, settings: TrainSettings) -> bool:
-    return bool(settings.patience) and len(progress.reports) - progress.best_epoch >= settings.patience
-
-
-def _on_plateau(progress: Progress, settings: TrainSettings) -> bool:
-    """Whether a run still says nothing but blank when it should have begun to recognise.
-
-    The first epochs of a good run may be all blank, a convolutional one's one or two, a recurrent one's five or more.
-    """
-    allowed = max(0.3 * settings.epochs, _PATIENCE_WITH_BLANK)
-    return len(progress.reports) >= allowed and all(report.on_plateau for report in progress.reports)
+def _mean(values: Sequence[float]) -> float:
+    """The mean; no number where there is none, as when no step of an epoch was taken."""
+    return float(np.mean(values)) if values else math.nan

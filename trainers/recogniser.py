@@ -19,6 +19,7 @@ from trainers.data.labels import BLANK
 from trainers.decoding.beam import BeamDecoder
 from trainers.decoding.greedy import greedy_text
 from trainers.decoding.language_model import ARPA, WORDS, LanguageModelFiles
+from trainers.device import choose_device
 from trainers.emission import emit
 from trainers.store import write_text
 
@@ -90,7 +91,7 @@ class Recogniser:
             features: Made with the checkpoint's own feature settings.
         """
         torch.set_num_threads(1)
-        log_probs, offsets = emit(self.checkpoint.network(), features)
+        log_probs, offsets = emit(self.checkpoint.network().to(choose_device()), features)
         alphabet = self.checkpoint.alphabet
         posteriors = Posteriors(features.ids, log_probs, offsets, alphabet.labels, BLANK)
         if self.decoding.method == "greedy":

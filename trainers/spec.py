@@ -115,9 +115,11 @@ class TrialOutcome:
         posteriors: Key of the dev posteriors.
         language_model: Key of the language model that decoded; empty without one.
         epochs: One report an epoch; empty for a trial that trains nothing.
-        best_epoch: The epoch of the checkpoint; None for a trial that trains nothing.
+        best_epoch: The epoch of the lowest dev WER, which is the checkpoint's unless the last epochs were averaged;
+            None for a trial that trains nothing.
         seconds: Wall time, of all attempts.
         cpu_seconds: Time of the processor, of all attempts.
+        computed_on: Device, precision and the like of the training; empty for a trial that trains nothing.
         still_improving: Whether a run was getting better when its budget ended: it was judged before it had converged.
         notes: What a reader of the result should know.
     """
@@ -135,6 +137,7 @@ class TrialOutcome:
     best_epoch: int | None = None
     seconds: float = 0.0
     cpu_seconds: float = 0.0
+    computed_on: str = ""
     still_improving: bool = False
     notes: tuple[str, ...] = ()
 

@@ -11,7 +11,6 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from search_spaces.schema import StrategySchema
@@ -31,6 +30,7 @@ from trainers.model.network import Network
 from trainers.run_state import Progress
 from trainers.scoring.wer import SCORER, score_set
 from trainers.spec import TrialOutcome
+from trainers.tensor_file import write_tensors
 from trainers.trial import Trial
 
 LAST = "last.safetensors"
@@ -98,7 +98,7 @@ class TrainingStrategy(Strategy):
         return smooth(loss, log_probs, lengths, self.trial.settings.augmentation.smoothing, self._prior)
 
     def run(self) -> tuple[TrialOutcome, list[Hypothesis]]:
-        """Train, keep the best epoch, and decode dev greedily."""
+        """Train, keep the best epoch or the mean of the last ones, and decode dev greedily."""
         trial = self.trial
         key = trial.spec.key
         try:
@@ -125,12 +125,14 @@ class TrainingStrategy(Strategy):
         alphabet = Alphabet.of(settings.units, trial.train.references)
         inputs = trial.train.features.dimensions
         network = Network(settings.model, inputs, len(alphabet))
-        targets = encode_targets(trial.train, alphabet, network.output_lengths)
+        targets = encode_targets(
+            trial.train, alphabet, network.output_lengths, drop=settings.train.infeasible == "drop"
+        )
         corpus = Corpus(trial.train, targets, trial.dev, alphabet)
         self._prior = self._label_prior(corpus)
         self.prepare(network, corpus)
         progress = train(network, self, corpus, settings.train, folder, trial.report)
-        save_file({name: weight.contiguous() for name, weight in network.state_dict().items()}, folder / LAST)
+        write_tensors(folder / LAST, network.state_dict())
         network.load_state_dict(progress.best_weights)
         self.release(network)
         origin = {
@@ -141,6 +143,7 @@ class TrainingStrategy(Strategy):
             "epoch": progress.best_epoch,
             "settings": settings.train.model_dump(),
             "notes": self.notes,
+            "computed_on": progress.computed_on,
         }
         save_checkpoint(
             folder,
@@ -167,6 +170,7 @@ def with_history(outcome: TrialOutcome, progress: Progress) -> TrialOutcome:
         epochs=tuple(progress.reports),
         seconds=progress.seconds,
         cpu_seconds=progress.cpu_seconds,
+        computed_on="; then ".join(progress.computed_on),
     )
 
 

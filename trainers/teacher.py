@@ -53,12 +53,12 @@ class Teacher:
         Returns:
             (batch, frames, labels), float32; zero behind an utterance's end.
         """
-        found = self._posteriors.gather(batch.indices)
+        found = self._posteriors.gather(batch.indices).to(lengths.device)
         if batch.original_lengths is not None:
             before = self._output_lengths(batch.original_lengths)
             # probabilities are mixed between frames, not their logarithms, so that they still sum to one
-            found = rescale_time(found.exp(), before, lengths.to(found.device)).clamp(min=_SMALLEST).log()
-        return found.to(lengths.device)
+            found = rescale_time(found.exp(), before, lengths).clamp(min=_SMALLEST).log()
+        return found
 
 
 def read_training_set(trial: Trial, source: Ingredient, teacher: Checkpoint) -> TopPosteriors:

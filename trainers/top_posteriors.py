@@ -24,6 +24,7 @@ from torch import Tensor
 from trainers.checkpoint import Checkpoint
 from trainers.data.features import PackedFeatures
 from trainers.data.labels import BLANK
+from trainers.device import choose_device
 from trainers.emission import emit_batches, posteriors_key
 from trainers.store import Store, digest
 
@@ -137,7 +138,7 @@ def top_posteriors(store: Store, key: str, checkpoint: Checkpoint, features: Pac
     labels = len(checkpoint.alphabet)
 
     def make(folder: Path) -> None:
-        network = checkpoint.network()
+        network = checkpoint.network().to(choose_device())
         offsets = np.concatenate([[0], np.cumsum(network.output_lengths(features.lengths))])
         width = min(TOP, labels - _FIRST)
         log_probs = _create(folder / "log_probs.npy", np.float16, (int(offsets[-1]), 2 + width))

@@ -255,6 +255,7 @@ def _tags(record: TrialRecord, parent: str) -> dict[str, str]:
         "decoder": outcome.decoder if outcome else "",
         "units": outcome.units if outcome else "",
         "scorer": outcome.scorer if outcome else "",
+        "computed_on": outcome.computed_on if outcome else "",
         "still_improving": "yes" if outcome and outcome.still_improving else "",
         "notes": "\n".join(outcome.notes) if outcome else "",
         PARENT: parent,

@@ -1,7 +1,7 @@
 """Length-bucketed batches."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -35,6 +35,23 @@ class Batch:
     def tokens(self) -> int:
         """Labels in the batch."""
         return int(self.target_lengths.sum())
+
+    def to(self, device: torch.device) -> "Batch":
+        """The batch on a device; the copy to a GPU is under way when this returns, and the GPU's own work waits for it."""
+        if device.type == "cpu":
+            return self
+        return replace(
+            self,
+            features=_copied(self.features, device),
+            lengths=_copied(self.lengths, device),
+            targets=_copied(self.targets, device),
+            target_lengths=_copied(self.target_lengths, device),
+        )
+
+
+def _copied(tensor: Tensor, device: torch.device) -> Tensor:
+    # only from pinned memory does a copy run beside the program; torch keeps that memory until the copy is done
+    return tensor.pin_memory().to(device, non_blocking=True)
 
 
 def make_batch(

@@ -46,7 +46,7 @@ class Corpus:
 
     Attributes:
         train: The training set.
-        targets: Labels of its utterances, each (labels,), int64.
+        targets: Labels of its utterances, each (labels,), int64; none for an utterance that is left out.
         dev: The set that selects.
         alphabet: The labels.
     """
@@ -55,6 +55,11 @@ class Corpus:
     targets: Sequence[NDArray[np.int64]]
     dev: UtteranceSet
     alphabet: Alphabet
+
+    @property
+    def usable(self) -> NDArray[np.int64]:
+        """Indices of the training utterances that are not left out."""
+        return np.flatnonzero([len(labels) for labels in self.targets])
 
 
 def load_set(
@@ -88,22 +93,28 @@ def load_set(
 
 
 def encode_targets(
-    data: UtteranceSet, alphabet: Alphabet, output_lengths: Callable[[NDArray[np.int64]], NDArray[np.int64]]
+    data: UtteranceSet,
+    alphabet: Alphabet,
+    output_lengths: Callable[[NDArray[np.int64]], NDArray[np.int64]],
+    *,
+    drop: bool = False,
 ) -> list[NDArray[np.int64]]:
     """Labels of every utterance of a training set.
 
     CTC gives an infinite loss to a transcript that is longer than its frames, and reads foreign memory for a label
-    outside the alphabet; both are refused here, before training.
+    outside the alphabet; both are refused here, before training. The first may instead be left out.
 
     Args:
         data: The training set.
         alphabet: Its labels.
         output_lengths: Frames at the network's output for frames at its input.
+        drop: Leave out the utterances whose transcripts do not fit their frames: they get no labels.
 
     Raises:
-        DataError: With every utterance whose transcript does not fit.
+        DataError: With every utterance whose transcript does not fit; or if all were to be left out.
     """
     mistakes: list[Mistake] = []
+    too_long: list[Mistake] = []
     targets: list[NDArray[np.int64]] = []
     frames = output_lengths(data.features.lengths)
     for utterance, available in zip(data.utterances, frames, strict=True):
@@ -114,15 +125,18 @@ def encode_targets(
             continue
         needed = frames_needed(labels)
         if needed > available:
-            mistakes.append(
+            labels = []
+            too_long.append(
                 Mistake(
                     utterance.line,
                     "text",
                     f"needs {needed} frames and the network leaves {available} of {utterance.id}; shorten the "
-                    "transcript, leave the utterance out, or stack and subsample less",
+                    "transcript, leave such utterances out (train.infeasible: drop), or stack and subsample less",
                 )
             )
         targets.append(np.array(labels, np.int64))
+    if too_long and (not drop or len(too_long) == len(data)):
+        mistakes += too_long
     if mistakes:
         raise DataError(data.manifest, mistakes)
     return targets
