@@ -12,6 +12,7 @@ import torch
 from search_spaces.axes.model import ModelSettings
 from search_spaces.axes.train import TrainSettings
 from search_spaces.errors import DataError
+from tests.trainers.conftest import STORED
 from trainers.artifacts import Score
 from trainers.data.labels import Alphabet
 from trainers.data.sets import Corpus, encode_targets, load_set
@@ -23,8 +24,6 @@ from trainers.process import THREADS
 from trainers.scoring.wer import score_set
 from trainers.store import Store
 from trainers.strategies import catalogue, find_strategy
-
-from tests.trainers.conftest import STORED
 
 TRAINING = [name for name, schema in catalogue().items() if schema.trains]
 WAYS = {
