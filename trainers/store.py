@@ -5,6 +5,7 @@ made, a lock file keeps every other process from making the same; a process that
 in which the next one may go on.
 """
 
+import contextlib
 import errno
 import hashlib
 import json
@@ -15,7 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from search_spaces.errors import StoreError
 
@@ -119,7 +120,7 @@ class Store:
             return place
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
-            with FileLock(place.parent / f".{key}.lock"):
+            with FileLock(self._lock(kind, key)):
                 if not place.is_dir():
                     folder = self.unfinished(kind, key)
                     if not keep:
@@ -134,5 +135,12 @@ class Store:
         return place
 
     def discard(self, kind: str, key: str) -> None:
-        """Drop what an attempt left that nobody will go on with."""
-        shutil.rmtree(self.unfinished(kind, key), ignore_errors=True)
+        """Drop what an attempt left that nobody goes on with; where another process does, it stays."""
+        folder = self.unfinished(kind, key)
+        if folder.is_dir():
+            # an entry that two trials share, such as a generation, may be in the other's hands by now
+            with contextlib.suppress(Timeout), FileLock(self._lock(kind, key), blocking=False):
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def _lock(self, kind: str, key: str) -> Path:
+        return self.root / kind / f".{key}.lock"

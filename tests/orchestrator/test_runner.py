@@ -350,3 +350,17 @@ def test_a_point_that_does_not_go_with_the_other_settings_fails_alone(tiny_campa
     assert [trial.state for trial in study.trials] == [TrialState.COMPLETE, TrialState.FAILED]
     assert "does not go with the other settings" in study.trials[1].error
     assert study.best.number == 0
+
+
+def test_a_trial_of_several_generations_has_one_curve_and_says_what_each_gained(tiny_campaign):
+    tiny_campaign.rewrite("{choice: [0.5]}}\n", "{choice: [0.5]}}\n    fixed: {distillation.generations: 2}\n")
+    (_, study), notes = run(tiny_campaign.read(), tiny_campaign.home, ["baseline", "self_distillation"])
+    (trial,) = study.trials
+    assert trial.state is TrialState.COMPLETE
+    epochs = trial.outcome.epochs
+    assert [report.epoch for report in epochs] in ([1, 2, 3, 4], [1, 2, 3, 4, 5, 6, 7, 8])
+    assert {report.epochs for report in epochs} == {8}
+    assert trial.curve == {report.epoch: report.dev_wer for report in epochs}
+    assert trial.outcome.notes[0].startswith("generation 1 of 2: ")
+    seen = [report for one, report in notes.of("epoch") if one.study == "self_distillation"]
+    assert [report.epoch for report in seen] == [report.epoch for report in epochs]

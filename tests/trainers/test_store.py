@@ -111,6 +111,17 @@ def test_what_is_discarded_is_gone_and_what_is_whole_stays(store):
     assert store.has("kind", "whole")
 
 
+def test_what_another_trial_goes_on_with_is_not_discarded(store):
+    def make(folder):
+        (folder / "part").write_text("half")
+        store.discard("kind", "k")  # by the trial that shared the entry and was stopped
+        (folder / "part").write_text("whole")
+
+    assert (store.entry("kind", "k", make, keep=True) / "part").read_text() == "whole"
+    store.discard("kind", "never made")
+    store.discard("no kind", "k")
+
+
 def raising(code):
     def make(folder):
         raise OSError(code, os.strerror(code))
