@@ -109,7 +109,9 @@ class Champions:
             "params": dict(record.params),
             **{f"from_{name}": value for name, value in record.provenance.items()},
         }
-        export_system(beside, self._store.path("checkpoints", outcome.checkpoint), decoding, files, provenance)
+        prior = self._store.path("priors", outcome.prior) if outcome.prior else None
+        checkpoint = self._store.path("checkpoints", outcome.checkpoint)
+        export_system(beside, checkpoint, decoding, files, provenance, prior)
         place = folder / f"{number:04d}"
         beside.rename(place)
         return place

@@ -79,12 +79,15 @@ class Hypothesis:
         text: Words separated by single spaces; empty when nothing was recognised.
         acoustic: Natural log of the CTC score; None when the decoder does not give it.
         language: Language model score in nats, weights included; None without a language model.
+        spans: First frame of every word and the frame behind its last, in frames of the posteriors; empty when the
+            decoder does not give them.
     """
 
     id: str
     text: str
     acoustic: float | None = None
     language: float | None = None
+    spans: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from search_spaces.axes.decoding import DecodingSettings
@@ -16,11 +18,13 @@ from trainers.artifacts import Hypothesis, Posteriors
 from trainers.checkpoint import DESCRIPTION, WEIGHTS, Checkpoint, load_checkpoint
 from trainers.data.features import PackedFeatures
 from trainers.data.labels import BLANK
+from trainers.decoding.adjust import adjust_set
 from trainers.decoding.beam import BeamDecoder
-from trainers.decoding.greedy import greedy_text
+from trainers.decoding.greedy import greedy_set
 from trainers.decoding.language_model import ARPA, WORDS, LanguageModelFiles
 from trainers.device import choose_device
 from trainers.emission import emit
+from trainers.prior import PRIOR, read_prior
 from trainers.store import write_text
 
 DECODER = "decoder.json"
@@ -33,6 +37,7 @@ def export_system(
     decoding: DecodingSettings,
     language_model: LanguageModelFiles | None,
     provenance: Mapping[str, Any],
+    prior: Path | None = None,
 ) -> None:
     """Put everything that recognition needs into one folder.
 
@@ -42,12 +47,15 @@ def export_system(
         decoding: How it is decoded.
         language_model: Of a beam search; None for greedy decoding.
         provenance: Where the system comes from, as plain values.
+        prior: Folder of the label prior, where the decoder divides by one.
     """
     for name in (WEIGHTS, DESCRIPTION):
         shutil.copy2(checkpoint / name, folder / name)
     if language_model is not None:
         for name in (ARPA, WORDS):
             shutil.copy2(language_model.folder / name, folder / name)
+    if prior is not None:
+        shutil.copy2(prior / PRIOR, folder / PRIOR)
     write_text(folder / DECODER, decoding.model_dump_json(indent=2) + "\n")
     write_text(folder / PROVENANCE, json.dumps(provenance, indent=2, ensure_ascii=False) + "\n")
 
@@ -61,12 +69,14 @@ class Recogniser:
         decoding: How it is decoded.
         language_model: Of a beam search; None without one.
         provenance: Where it comes from.
+        prior: Probability of every label, (labels,), where the decoder divides by it; None elsewhere.
     """
 
     checkpoint: Checkpoint
     decoding: DecodingSettings
     language_model: LanguageModelFiles | None
     provenance: Mapping[str, Any]
+    prior: NDArray[np.float64] | None = None
 
     @classmethod
     def load(cls, folder: Path) -> "Recogniser":
@@ -82,20 +92,33 @@ class Recogniser:
         except (OSError, ValueError, ValidationError) as error:
             raise CheckpointError(f"{folder} is not a whole system: {error}") from error
         files = LanguageModelFiles(folder, "") if (folder / ARPA).is_file() else None
-        return cls(checkpoint, decoding, files, provenance)
+        prior = read_prior(folder, checkpoint.alphabet) if decoding.prior_scale else None
+        return cls(checkpoint, decoding, files, provenance, prior)
 
     def recognise(self, features: PackedFeatures) -> list[Hypothesis]:
-        """Hypotheses for a set of utterances.
+        """The best hypothesis of every utterance of a set.
 
         Args:
             features: Made with the checkpoint's own feature settings.
+        """
+        return [found[0] for found in self.n_best(features, 1)]
+
+    def n_best(self, features: PackedFeatures, count: int) -> list[list[Hypothesis]]:
+        """Hypotheses for every utterance of a set, the best first.
+
+        Args:
+            features: Made with the checkpoint's own feature settings.
+            count: At most so many an utterance, and at least one; a greedy decoder knows one alone.
         """
         torch.set_num_threads(1)
         log_probs, offsets = emit(self.checkpoint.network().to(choose_device()), features)
         alphabet = self.checkpoint.alphabet
         posteriors = Posteriors(features.ids, log_probs, offsets, alphabet.labels, BLANK)
+        posteriors = adjust_set(posteriors, self.decoding, self.prior)
         if self.decoding.method == "greedy":
-            pairs = zip(posteriors.ids, posteriors, strict=True)
-            return [Hypothesis(name, greedy_text(frames, alphabet)) for name, frames in pairs]
+            return [[hypothesis] for hypothesis in greedy_set(posteriors, alphabet)]
         with BeamDecoder(alphabet, self.language_model) as decoder:
-            return decoder.decode_set(posteriors, self.decoding)
+            if count == 1:
+                return [[hypothesis] for hypothesis in decoder.decode_set(posteriors, self.decoding)]
+            pairs = zip(posteriors.ids, posteriors, strict=True)
+            return [decoder.n_best(frames, self.decoding, count, name) for name, frames in pairs]

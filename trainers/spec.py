@@ -114,6 +114,7 @@ class TrialOutcome:
         checkpoint: Key of the checkpoint it made or used.
         posteriors: Key of the dev posteriors.
         language_model: Key of the language model that decoded; empty without one.
+        prior: Key of the label prior that the posteriors were divided by; empty without one.
         epochs: One report an epoch; empty for a trial that trains nothing.
         best_epoch: The epoch of the lowest dev WER, which is the checkpoint's unless the last epochs were averaged;
             None for a trial that trains nothing.
@@ -133,6 +134,7 @@ class TrialOutcome:
     checkpoint: str = ""
     posteriors: str = ""
     language_model: str = ""
+    prior: str = ""
     epochs: tuple[EpochReport, ...] = ()
     best_epoch: int | None = None
     seconds: float = 0.0

@@ -21,7 +21,7 @@ from trainers.convergence import remarks, still_improving
 from trainers.data.batches import Batch
 from trainers.data.labels import Alphabet
 from trainers.data.sets import Corpus, UtteranceSet, encode_targets
-from trainers.decoding.greedy import greedy_text
+from trainers.decoding.greedy import greedy_set
 from trainers.emission import posteriors
 from trainers.loop import Plateau, Pruned, train
 from trainers.losses.ctc import ctc_loss
@@ -184,10 +184,7 @@ def decode_greedily(trial: Trial, key: str, checkpoint: Checkpoint) -> tuple[Tri
     """
     dev = trial.load("dev", checkpoint.features)
     name, frames = posteriors(trial.store, key, checkpoint, dev.features)
-    hypotheses = [
-        Hypothesis(utterance, greedy_text(log_probs, checkpoint.alphabet))
-        for utterance, log_probs in zip(frames.ids, frames, strict=True)
-    ]
+    hypotheses = greedy_set(frames, checkpoint.alphabet)
     return score_outcome(dev, hypotheses, checkpoint, key, name, "greedy"), hypotheses
 
 

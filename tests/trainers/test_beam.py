@@ -1,4 +1,5 @@
 import math
+import multiprocessing
 
 import kenlm
 import numpy as np
@@ -16,7 +17,7 @@ from trainers.artifacts import Posteriors
 from trainers.data.labels import Alphabet
 from trainers.data.manifest import read_manifest
 from trainers.decoding.beam import BeamDecoder
-from trainers.decoding.greedy import greedy_text
+from trainers.decoding.greedy import best_path, greedy_set, greedy_text, word_spans
 from trainers.decoding.language_model import LanguageModelFiles
 from trainers.losses.ctc import ctc_loss
 
@@ -212,7 +213,11 @@ def test_the_weights_travel_with_every_call(decoders, alphabets):
         (np.zeros((0, 98), np.float32), "are empty or hold NaN"),
         (np.full((3, 98), np.nan, np.float32), "are empty or hold NaN"),
         (np.full((3, 98), -np.inf, np.float32), "are empty or hold NaN or infinity"),
-        (np.zeros((3, 97), np.float32), "vocabulary is size 98"),
+        (np.full((3, 97), -np.log(97), np.float32), r"of shape \(3, 97\); the alphabet needs \(frames, 98\)"),
+        (np.zeros(98, np.float32), r"of shape \(98,\)"),
+        (np.full((3, 98), np.log(1.05 / 98), np.float32), "those of frame 0 sum to 1.05, not to 1"),
+        (np.full((3, 98), 1 / 98, np.float32), "no log-probabilities"),
+        (np.zeros((3, 98), np.float32), "sum to 98, not to 1"),
     ],
 )
 def test_posteriors_that_cannot_be_searched_are_refused(decoders, log_probs, words):
@@ -270,3 +275,126 @@ def test_a_file_that_kenlm_cannot_load_is_refused_with_its_name(alphabets, tmp_p
             (tmp_path / "lm.arpa").write_text(content)
         with pytest.raises(LanguageModelError, match=r"lm\.arpa cannot be loaded"):
             BeamDecoder(alphabets["word"], LanguageModelFiles(tmp_path, "key"))
+
+
+def test_a_language_model_without_words_is_refused(alphabets, tmp_path, an4_model):
+    (tmp_path / "lm.arpa").write_bytes(an4_model.arpa.read_bytes())
+    (tmp_path / "words.txt").write_text("")
+    with pytest.raises(LanguageModelError, match="comes with no list of words"):
+        BeamDecoder(alphabets["word"], LanguageModelFiles(tmp_path, "key"))
+
+
+@pytest.mark.parametrize("units", UNITS)
+@pytest.mark.parametrize("change", [str.lower, str.title])
+def test_labels_and_a_language_model_in_different_case_are_refused(units, change, an4_model):
+    texts = [change("ENTER SEVENTY EIGHT STOP GO NO")]
+    with pytest.raises(LanguageModelError, match=r"differ in case|no word of .* can be written"):
+        BeamDecoder(Alphabet.of(units, texts), an4_model)
+
+
+def test_the_case_that_the_labels_have_is_named(an4_model):
+    with pytest.raises(LanguageModelError, match=r"0 of 97 words can be written in the labels, in lower case \d+"):
+        BeamDecoder(Alphabet.of("char", ["enter seventy eight stop go no"]), an4_model)
+
+
+def test_a_language_model_of_another_language_is_refused_with_examples_of_both(an4_model):
+    with pytest.raises(LanguageModelError, match=r"words such as .*, labels such as ▁REGEN ▁WOLKE"):
+        BeamDecoder(Alphabet.of("word", ["REGEN", "WOLKE"]), an4_model)
+
+
+def test_a_language_model_that_knows_more_words_than_there_are_labels_is_taken(an4_model):
+    with BeamDecoder(Alphabet.of("word", ["ENTER SEVENTY"]), an4_model) as decoder:
+        assert decoder.decode(np.log(np.array([[0.1, 0.8, 0.1]])), options()).text == "ENTER"
+
+
+def test_a_model_without_back_offs_keeps_its_words(tmp_path):
+    """pyctcdecode reads no word list from unigrams without a back-off column; ours stands beside the file."""
+    grams = "".join(f"-1.0\t{word}\n" for word in ("<unk>", "</s>", "GO", "STOP"))
+    bigrams = "-0.1\t<s> GO\n-0.1\tGO STOP\n-0.1\tSTOP </s>\n"
+    (tmp_path / "lm.arpa").write_text(
+        f"\\data\\\nngram 1=5\nngram 2=3\n\n\\1-grams:\n-99\t<s>\t0\n{grams}\n\\2-grams:\n{bigrams}\n\\end\\\n"
+    )
+    (tmp_path / "words.txt").write_text("GO\nSTOP\n")
+    alphabet = Alphabet.of("char", ["GO STOP"])
+    log_probs = spelled(alphabet, "GO STOP", certainty=3.0)
+    rival = alphabet.labels.index("T")
+    log_probs[1 + 3 : 1 + 3 + 2] = log_softmax(log_probs[4:6] + 3.2 * np.eye(len(alphabet))[rival])
+    assert greedy_text(log_probs, alphabet) == "GT STOP"
+    with BeamDecoder(alphabet, LanguageModelFiles(tmp_path, "key")) as decoder:
+        assert decoder.decode(log_probs, options(alpha=0.5)).text == "GO STOP"
+
+
+def test_whole_weights_and_weights_of_numpy_are_those_of_python(decoders, alphabets):
+    ours, _ = decoders["word"]
+    log_probs = spelled(alphabets["word"], "STOP GO NO", certainty=4.0, seed=3)
+    expected = ours.decode(log_probs, options(alpha=1.0, beta=2.0, unknown_offset=-10.0))
+    for kind in (int, np.float32, np.float64, np.int64):
+        # as a sampler or a script may put them together, past the checks
+        values = DecodingSettings.model_construct(
+            **{**options().model_dump(), "alpha": kind(1), "beta": kind(2), "unknown_offset": kind(-10)}
+        )
+        assert ours.decode(log_probs, values) == expected
+
+
+def test_a_tensor_is_as_good_as_an_array(decoders, alphabets):
+    log_probs = spelled(alphabets["mixed"], "ENTER SEVENTY EIGHT", certainty=4.0, seed=5)
+    ours = decoders["mixed"][0]
+    assert ours.decode(torch.from_numpy(log_probs), options()) == ours.decode(log_probs, options())
+
+
+def _decode_elsewhere(task):
+    decoder, log_probs, values = task
+    return _forked[decoder].decode(log_probs, values)
+
+
+_forked = {}
+
+
+def test_a_process_that_was_forked_before_decodes_with_the_weights_of_its_task(decoders, alphabets):
+    ours, _ = decoders["word"]
+    _forked["ours"] = ours
+    log_probs = spelled(alphabets["word"], "STOP GO NO", certainty=4.0, seed=3)
+    ours.decode(log_probs, options(alpha=0.1, beta=0.0))
+    points = [options(alpha=alpha, beta=beta) for alpha, beta in ((0.1, 0.0), (2.0, -3.0), (0.7, 4.0))]
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        found = pool.map(_decode_elsewhere, [("ours", log_probs, point) for point in points])
+    assert found == [ours.decode(log_probs, point) for point in points]
+    assert len({one.language for one in found}) == 3
+
+
+def test_history_pruning_leaves_one_of_many_and_n_best_keeps_them(decoders, alphabets):
+    """Doubt in the first word alone, then words that make the language model forget it."""
+    alphabet = alphabets["word"]
+    log_probs = spelled(alphabet, "GO STOP STOP STOP STOP STOP")
+    go, no = (alphabet.labels.index(label) for label in ("▁GO", "▁NO"))
+    log_probs[1:3] = log_softmax(12.0 * (np.eye(len(alphabet))[go] + 0.9 * np.eye(len(alphabet))[no])[None])
+    ours = decoders["word"][0]
+    assert len(ours._search(log_probs, options(), "", prune_history=True)) == 1
+    assert {one.text.split()[0] for one in ours.n_best(log_probs, options(), 10)} >= {"GO", "NO"}
+
+
+@pytest.mark.parametrize("units", UNITS)
+def test_words_have_their_frames(decoders, alphabets, units):
+    alphabet = alphabets[units]
+    log_probs = spelled(alphabet, "ENTER SEVENTY EIGHT")
+    found = decoders[units][0].decode(log_probs, options())
+    best = greedy_set(Posteriors(("x",), log_probs, np.array([0, len(log_probs)]), alphabet.labels), alphabet)[0]
+    assert found.spans == best.spans
+    starts = [1]
+    for word in ("ENTER", "SEVENTY"):
+        labels = len(alphabet.encode(word)) + (units == "char")
+        starts.append(starts[-1] + 3 * labels)
+    assert [start for start, _ in found.spans] == starts
+    assert all(end > start for start, end in found.spans)
+
+
+@given(st.lists(st.sampled_from(["", " ", "A", "B"]), max_size=12))
+def test_spans_of_a_best_path_lie_in_order_one_for_every_word(names):
+    alphabet = Alphabet("char", ("", " ", "A", "B"))
+    path = np.array([alphabet.labels.index(name) for name in names], np.int64)
+    words = alphabet.text(best_path(np.eye(4)[path])) if len(path) else ""
+    spans = word_spans(path, alphabet)
+    assert len(spans) == len(words.split())
+    flat = [frame for span in spans for frame in span]
+    assert flat == sorted(flat)
+    assert all(names[start] in "AB" and names[end - 1] in "AB" and names[start] for start, end in spans)

@@ -1,14 +1,15 @@
 """Beam search with a word language model, by pyctcdecode and KenLM. The only place that imports either.
 
 score = log P_CTC + alpha * ln P_LM + beta * words. KenLM speaks base ten; pyctcdecode turns it into nats, so that
-alpha means the same here as in the literature.
+alpha means the same here as in the literature. A word that the model does not know costs ``alpha * ln 10 *
+unknown_offset`` more, and a word begun that no known word starts with costs ``unknown_offset`` until it is whole.
 """
 
 from types import TracebackType
 
 import kenlm
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 from pyctcdecode.alphabet import Alphabet as DecoderAlphabet
 from pyctcdecode.decoder import BeamSearchDecoderCTC
 from pyctcdecode.language_model import LanguageModel
@@ -17,7 +18,9 @@ from search_spaces.axes.decoding import DecodingSettings
 from search_spaces.errors import LanguageModelError
 from trainers.artifacts import Hypothesis, Posteriors
 from trainers.data.labels import Alphabet
+from trainers.decoding.frames import collapse, sound_frames
 from trainers.decoding.language_model import LanguageModelFiles
+from trainers.decoding.vocabulary import refuse_foreign_words
 
 _NATS_PER_DECADE = float(np.log(10.0))
 
@@ -47,7 +50,7 @@ class BeamDecoder:
         language_model: None searches without one.
 
     Raises:
-        LanguageModelError: KenLM cannot load the file.
+        LanguageModelError: KenLM cannot load the file, or the labels cannot spell its words.
     """
 
     def __init__(self, alphabet: Alphabet, language_model: LanguageModelFiles | None) -> None:
@@ -58,7 +61,9 @@ class BeamDecoder:
                 loaded = kenlm.Model(str(language_model.arpa))
             except (OSError, RuntimeError) as error:
                 raise LanguageModelError(f"{language_model.arpa} cannot be loaded: {error}") from error
-            model = _WordModel(loaded, language_model.words)
+            words = language_model.words
+            refuse_foreign_words(alphabet, words, str(language_model.arpa))
+            model = _WordModel(loaded, words)
         # labels are taken as they are: the library's own builder reinterprets names such as '_' or '##X'
         labels = DecoderAlphabet(list(alphabet.labels), is_bpe=alphabet.units != "char")
         self._decoder = BeamSearchDecoderCTC(labels, model)
@@ -72,7 +77,7 @@ class BeamDecoder:
     ) -> None:
         self._decoder.cleanup()
 
-    def decode(self, log_probs: NDArray[np.float32], settings: DecodingSettings, name: str = "") -> Hypothesis:
+    def decode(self, log_probs: ArrayLike, settings: DecodingSettings, name: str = "") -> Hypothesis:
         """The best hypothesis of one utterance.
 
         Args:
@@ -81,39 +86,54 @@ class BeamDecoder:
             name: Id of the utterance.
 
         Raises:
-            ValueError: There is no frame, or a value is not finite.
+            ValueError: There is no frame, a value is not finite, or a frame does not sum to one.
         """
-        return self.n_best(log_probs, settings, 1, name)[0]
+        return self._search(log_probs, settings, name, prune_history=True)[0]
 
-    def n_best(
-        self, log_probs: NDArray[np.float32], settings: DecodingSettings, count: int, name: str = ""
-    ) -> list[Hypothesis]:
-        """The best hypotheses of one utterance, each with its acoustic score.
+    def n_best(self, log_probs: ArrayLike, settings: DecodingSettings, count: int, name: str = "") -> list[Hypothesis]:
+        """Different hypotheses of one utterance, the best first.
+
+        Hypotheses that differ only in words which the language model has forgotten are kept apart here and not in
+        `decode`, so the first of a long utterance is now and then another than there.
 
         Args:
             log_probs: (frames, labels), natural log, normalised.
             settings: Weights, beam and thresholds.
-            count: How many at most; the search may end with fewer.
+            count: At most so many; never more than the beam is wide, and at least one.
             name: Id of the utterance.
 
-        Returns:
-            One at least, the best first.
-
         Raises:
-            ValueError: There is no frame, or a value is not finite.
+            ValueError: As for `decode`.
         """
-        if not len(log_probs) or not np.isfinite(log_probs).all():
-            raise ValueError(f"posteriors of {name or 'the utterance'} are empty or hold NaN or infinity")
-        self._decoder.reset_params(alpha=float(settings.alpha), beta=float(settings.beta))
+        return self._search(log_probs, settings, name, prune_history=False)[:count]
+
+    def _search(
+        self, log_probs: ArrayLike, settings: DecodingSettings, name: str, *, prune_history: bool
+    ) -> list[Hypothesis]:
+        frames = collapse(sound_frames(log_probs, len(self._alphabet), name), settings.token_min_logp)
+        # the library takes floats alone, neither integers nor numpy's
+        self._decoder.reset_params(
+            alpha=float(settings.alpha),
+            beta=float(settings.beta),
+            unk_score_offset=float(settings.unknown_offset),
+        )
         beams = self._decoder.decode_beams(
-            np.asarray(log_probs, np.float64),
+            np.asarray(frames.log_probs),
             beam_width=settings.beam_width,
             beam_prune_logp=settings.beam_prune_logp,
             token_min_logp=settings.token_min_logp,
-            prune_history=True,
+            prune_history=prune_history,
         )
-        found = ((text, float(acoustic), float(total)) for text, *_, acoustic, total in beams[:count])
-        return [Hypothesis(name, text, am, total - am if self._scored else None) for text, am, total in found]
+        return [
+            Hypothesis(
+                name,
+                text,
+                float(acoustic) + frames.rest,
+                float(total - acoustic) if self._scored else None,
+                tuple(frames.original(span) for _, span in words),
+            )
+            for text, _, words, acoustic, total in beams
+        ]
 
     def decode_set(self, posteriors: Posteriors, settings: DecodingSettings) -> list[Hypothesis]:
         """The best hypothesis of every utterance of a set."""

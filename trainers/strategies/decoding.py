@@ -10,11 +10,14 @@ from dataclasses import replace
 from search_spaces.schema import Need, StrategySchema
 from trainers.artifacts import Hypothesis
 from trainers.checkpoint import load_checkpoint
+from trainers.decoding.adjust import adjust_set
 from trainers.decoding.beam import BeamDecoder
+from trainers.decoding.greedy import greedy_set
 from trainers.decoding.language_model import build_language_model
 from trainers.emission import posteriors
+from trainers.prior import label_prior
 from trainers.spec import TrialOutcome
-from trainers.strategy import Strategy, decode_greedily, score_outcome
+from trainers.strategy import Strategy, score_outcome
 
 
 class Decoding(Strategy):
@@ -45,11 +48,17 @@ class Decoding(Strategy):
         (source,) = trial.spec.needs["posteriors"]
         checkpoint = load_checkpoint(source.checkpoint)
         settings = trial.settings.decoding
+        dev = trial.load("dev", checkpoint.features)
+        name, frames = posteriors(trial.store, source.key, checkpoint, dev.features)
+        prior_key, prior = "", None
+        if settings.prior_scale:
+            train = trial.load("train", checkpoint.features)
+            prior_key, prior = label_prior(trial.store, source.key, checkpoint, train.features)
+        frames = adjust_set(frames, settings, prior)
         if settings.method == "greedy":
-            outcome, hypotheses = decode_greedily(trial, source.key, checkpoint)
+            hypotheses = greedy_set(frames, checkpoint.alphabet)
+            outcome = score_outcome(dev, hypotheses, checkpoint, source.key, name, "greedy")
         else:
-            dev = trial.load("dev", checkpoint.features)
-            name, frames = posteriors(trial.store, source.key, checkpoint, dev.features)
             model = trial.settings.language_model
             files = build_language_model(trial.store, model) if model else None
             with BeamDecoder(checkpoint.alphabet, files) as decoder:
@@ -58,4 +67,4 @@ class Decoding(Strategy):
             outcome = score_outcome(dev, hypotheses, checkpoint, source.key, name, label)
             outcome = replace(outcome, language_model=files.key if files else "")
         seconds, cpu = time.perf_counter() - began, time.process_time() - cpu_began
-        return replace(outcome, seconds=seconds, cpu_seconds=cpu), hypotheses
+        return replace(outcome, prior=prior_key, seconds=seconds, cpu_seconds=cpu), hypotheses
