@@ -32,7 +32,7 @@ from trainers.data.batches import Batch, make_batch, plan_epoch
 from trainers.data.labels import Alphabet
 from trainers.data.sets import encode_targets
 from trainers.losses.ctc import ctc_loss
-from trainers.model.network import Network
+from trainers.model.build import build_network
 from trainers.pipeline import resolve_settings, run_trial
 from trainers.spec import Ingredient, TrialSpec
 from trainers.store import Store
@@ -54,7 +54,7 @@ def bare(trial: Trial) -> Callable[[], float]:
     """Forward and backward of an epoch's batches, and nothing else; seconds."""
     alphabet = Alphabet.of("mixed", trial.train.references)
     features = trial.train.features
-    network = Network(trial.settings.model, features.dimensions, len(alphabet))
+    network = build_network(trial.settings.model, features.dimensions, len(alphabet))
     targets = encode_targets(trial.train, alphabet, network.output_lengths)
     plan = plan_epoch(features.lengths, trial.settings.train.batch_frames, np.random.default_rng(1))
     batches = [make_batch(features, indices, targets) for indices in plan]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from search_spaces.axes.settings import Settings
 from trainers.data.batches import plan_epoch
 from trainers.losses.ctc import ctc_loss
-from trainers.model.network import Network
+from trainers.model.build import build_network
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ def training_cost(settings: Settings, lengths: NDArray[np.int64], dimensions: in
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    network = Network(settings.model, dimensions, labels)
+    network = build_network(settings.model, dimensions, labels)
     plan = plan_epoch(lengths, settings.train.batch_frames)
     batch = plan[len(plan) // 2]
     frames = max(int(np.max(lengths[batch])) // settings.features.step, 1)

@@ -21,6 +21,7 @@ from search_spaces.space import Axis, Categorical, Space, Value
 from trainers.checkpoint import load_checkpoint
 from trainers.data.features import features_key
 from trainers.data.manifest import fingerprint, read_manifest
+from trainers.model.own import source_digest
 from trainers.pipeline import resolve_settings
 from trainers.spec import Ingredient, TrialSpec, without_paths
 from trainers.store import Store, digest_files
@@ -77,10 +78,50 @@ def _used(schema: StrategySchema) -> tuple[str, ...]:
     return schema.uses or tuple(dict.fromkeys(axis.split(".")[0] for axis in schema.axes))
 
 
-def base_settings(campaign: Campaign, study: StudyDefinition, inherited: Mapping[str, Value] | None = None) -> Settings:
-    """The settings that a trial's own parameters are laid over."""
-    base = overlay(overlay(campaign.settings, schema_of(study).fixed), inherited or {})
-    return resolve_settings(overlay(base, study.fixed))
+def base_settings(campaign: Campaign, study: StudyDefinition, values: Mapping[str, Value] | None = None) -> Settings:
+    """The settings of a study's trials before their own parameters, or with the values of some.
+
+    Raises:
+        UserError: The values do not go together.
+    """
+    return _settings(campaign, study, values or {}, {})
+
+
+def _settings(
+    campaign: Campaign, study: StudyDefinition, values: Mapping[str, Value], inherited: Mapping[str, Value]
+) -> Settings:
+    base = overlay(overlay(campaign.settings, schema_of(study).fixed), inherited)
+    try:
+        return resolve_settings(overlay(overlay(base, study.fixed), values))
+    except ValidationError as error:
+        said = "; ".join(f"{'.'.join(map(str, one['loc']))}: {plain_message(one)}" for one in error.errors())
+        raise UserError(f"study {study.name}: a point does not go with the other settings: {said}") from error
+
+
+def model_points(campaign: Campaign, study: StudyDefinition) -> list[dict[str, Value]]:
+    """Points of a study that show every module of the user's own it may build, one for each ``model.class``.
+
+    Other axes of the module stand at their first value, also those whose values will be inherited.
+    """
+    parent = campaign.studies.get(study.inherit or "")
+    inherited = [axis for axis in parent.space if axis.name not in study.fixed] if parent else []
+    axes = {axis.name: axis for axis in (*inherited, *study.space)}
+    points: list[dict[str, Value]] = [{}]
+    for name, axis in axes.items():
+        if name != "model.blank" and not name.startswith(("model.class", "model.args.")):
+            continue
+        values = axis.range.corners() if name == "model.class" else axis.range.corners()[:1]
+        active = [point for point in points if all(point.get(other) == value for other, value in axis.when.items())]
+        points = [point for point in points if point not in active]
+        points += [{**point, name: value} for point in active for value in values]
+    return points
+
+
+def _model_sources(model: object, *others: Value) -> dict[str, str]:
+    """Fingerprint of the file that holds the user's own network class, of all such files if there are others."""
+    path = model.get("class") if isinstance(model, Mapping) else None
+    paths = sorted({str(name) for name in (path, *others) if name is not None})
+    return {"model": source_digest(*paths)} if paths else {}
 
 
 def _resolve(campaign: Campaign, study: StudyDefinition, values: Mapping[str, Value], start: Start) -> dict[str, Any]:
@@ -89,12 +130,7 @@ def _resolve(campaign: Campaign, study: StudyDefinition, values: Mapping[str, Va
     Raises:
         UserError: The values do not go together.
     """
-    try:
-        base = base_settings(campaign, study, start.inherited).model_dump()
-        settings = resolve_settings(overlay(base, values))
-    except ValidationError as error:
-        said = "; ".join(f"{'.'.join(map(str, one['loc']))}: {plain_message(one)}" for one in error.errors())
-        raise UserError(f"study {study.name}: a point does not go with the other settings: {said}") from error
+    settings = _settings(campaign, study, values, start.inherited)
     sections = {name: getattr(settings, name) for name in _used(schema_of(study))}
     return {
         name: value.model_dump(mode="json") if isinstance(value, BaseModel) else value
@@ -105,13 +141,15 @@ def _resolve(campaign: Campaign, study: StudyDefinition, values: Mapping[str, Va
 def definition_of(campaign: Campaign, study: StudyDefinition, data: Mapping[str, str]) -> dict[str, Any]:
     """All that the results of a study's trials depend on, beside the point: equal only if trials are comparable."""
     schema = schema_of(study)
+    settings = without_paths(_resolve(campaign, study, {}, Start()))
+    classes = [value for axis in study.space if axis.name == "model.class" for value in axis.range.corners()]
     return {
         "strategy": study.strategy,
         "space": study.space.describe(),
-        "settings": without_paths(_resolve(campaign, study, {}, Start())),
+        "settings": settings,
         "needs": {name: list(sources) for name, sources in study.needs.items()},
         "inherit": study.inherit,
-        "data": _used_data(schema, data),
+        "data": {**_used_data(schema, data), **_model_sources(settings.get("model"), *classes)},
     }
 
 
@@ -216,14 +254,15 @@ def make_spec(
         chosen = values.get(need.axis) if need.axis else None
         if chosen is not None:
             needs[need.name] = tuple(source for source in needs[need.name] if source.name == chosen)
+    settings = _resolve(campaign, study, values, start)
     return TrialSpec(
         campaign=campaign.name,
         study=study.name,
         number=claim.number,
         strategy=study.strategy,
-        settings=_resolve(campaign, study, values, start),
+        settings=settings,
         train=campaign.data.train,
         dev=campaign.data.dev,
-        data=_used_data(schema, data),
+        data={**_used_data(schema, data), **_model_sources(settings.get("model"))},
         needs=needs,
     )

@@ -3,15 +3,18 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from orchestrator.planning import base_settings, data_fingerprints, outside_ingredient, schema_of
+from orchestrator.planning import base_settings, data_fingerprints, model_points, outside_ingredient, schema_of
 from search_spaces.axes.features import FeatureSettings
 from search_spaces.axes.settings import Settings
 from search_spaces.campaign import Campaign
 from search_spaces.errors import UserError
+from trainers.data.batches import make_batch
 from trainers.data.labels import Alphabet
 from trainers.data.sets import UtteranceSet, encode_targets, load_set, unseen_words
 from trainers.decoding.language_model import build_language_model
-from trainers.model.network import Network
+from trainers.model.build import build_network
+from trainers.model.contract import check_contract
+from trainers.model.own import OwnNetwork
 from trainers.store import Store
 
 Progress = Callable[[str, int, int], None]
@@ -57,6 +60,8 @@ def prepare(campaign: Campaign, names: Iterable[str], store: Store, progress: Pr
                     for name, manifest in (("train", campaign.data.train), ("dev", campaign.data.dev))
                 ]
             warnings += _check_sets(settings, *loaded[settings.features])
+            for point in model_points(campaign, study):
+                warnings += _check_network(base_settings(campaign, study, point), loaded[settings.features][0])
         elif settings.language_model is not None and "language_model" in schema.axes:
             progress("language model", 0, 1)
             build_language_model(store, settings.language_model)
@@ -72,8 +77,6 @@ def _check_sets(settings: Settings, train: UtteranceSet, dev: UtteranceSet) -> l
             f"{dev.manifest} of {dev.features.dimensions}"
         )
     alphabet = Alphabet.of(settings.units, train.references)
-    drop = settings.train.infeasible == "drop"
-    encode_targets(train, alphabet, Network(settings.model, 1, 2).output_lengths, drop=drop)
     unseen = unseen_words(dev, alphabet)
     if not unseen:
         return []
@@ -83,6 +86,19 @@ def _check_sets(settings: Settings, train: UtteranceSet, dev: UtteranceSet) -> l
         f"{unseen.total()} words of dev cannot be written in the labels of train (units: {settings.units}) and "
         f"count as errors: {shown}{more}"
     ]
+
+
+def _check_network(settings: Settings, train: UtteranceSet) -> list[str]:
+    """Refuse a network that leaves too few frames, or a module that is no network; say whether it reads padding."""
+    alphabet = Alphabet.of(settings.units, train.references)
+    network = build_network(settings.model, train.features.dimensions, len(alphabet))
+    warnings = []
+    if isinstance(network, OwnNetwork):
+        order = train.features.lengths.argsort()
+        batch = make_batch(train.features, order[[0, len(order) // 2, -1]])
+        warnings = check_contract(network, batch.features, batch.lengths)
+    encode_targets(train, alphabet, network.output_lengths, drop=settings.train.infeasible == "drop")
+    return warnings
 
 
 def _part(progress: Progress, name: str) -> Callable[[int, int], None]:

@@ -82,7 +82,7 @@ def fields_at(model: type[Section], location: tuple[Any, ...]) -> list[str]:
         if inner is None:
             return []
         model = inner
-    return list(model.model_fields)
+    return [field.alias or name for name, field in model.model_fields.items()]
 
 
 def section_of(annotation: Any) -> type[Section] | None:

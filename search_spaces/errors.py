@@ -6,6 +6,7 @@
     ├── CampaignError          a campaign file: every mistake at once, each with its line
     ├── DataError              a manifest, an audio or feature file, a transcript
     ├── LanguageModelError     a text or an ARPA file that no language model can be made of
+    ├── ModelError             a module of the user's own that cannot be imported, built or used
     ├── CheckpointError        a checkpoint that does not load or does not fit
     ├── StudyMismatchError     a stored study was made from another definition
     └── StoreError             a folder or database that cannot be read or written
@@ -70,6 +71,10 @@ class DataError(FileError):
 
 class LanguageModelError(UserError):
     """A text or an ARPA file that no language model can be made of."""
+
+
+class ModelError(UserError):
+    """A module of the user's own that cannot be imported, built, or used as a network."""
 
 
 class CheckpointError(UserError):

@@ -41,6 +41,7 @@ class StrategySchema:
         trains: Whether a trial trains a network, epoch by epoch.
         repeats: Dotted name of the setting that says how often it does so at most; once where it is empty.
         fixed: Settings that every trial of this strategy has unless the study says otherwise.
+        taps: Whether it reaches into the encoder, and so takes no module of the user's own.
         first: Settings of trials that come before any search, as a reference; for every choice of a need one each.
     """
 
@@ -54,6 +55,7 @@ class StrategySchema:
     trains: bool = True
     repeats: str = ""
     fixed: Mapping[str, Value] = field(default_factory=dict)
+    taps: bool = False
     first: tuple[Mapping[str, Value], ...] = ()
 
 

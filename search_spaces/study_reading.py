@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_origin
 
 from pydantic import Field, ValidationError
 
@@ -193,6 +193,8 @@ def _check_values(
         if location not in known and not own:
             check.add(place, f"{location}: {message}")
     known |= _faults(check, base)
+    if schema.taps and isinstance(base.get("model"), Mapping) and base["model"].get("class") is not None:
+        check.add((*place, "strategy"), f"{schema.name} reaches into the encoder; it cannot train a module of your own")
     for axis in axes:
         here = (*place, "space", axis.name)
         there = overlay(base, {other: value for other, value in axis.when.items() if other in first})
@@ -205,7 +207,7 @@ def _check_axis(check: Checker, place: Place, name: str, schema: StrategySchema)
     """Whether a dotted name is a setting that this strategy listens to."""
     section, _, field = name.partition(".")
     allowed = [n for part in schema.axes for n in _names_in(check, part)]
-    if name in allowed:
+    if name in allowed or any(name.startswith(f"{open_}.") for open_ in _open_settings(check) if open_ in allowed):
         return True
     everything = [n for part in check.model.model_fields for n in _names_in(check, part)]
     if name in everything:
@@ -220,6 +222,18 @@ def _names_in(check: Checker, part: str) -> list[str]:
     field = check.model.model_fields.get(part)
     section = section_of(field.annotation) if field else None
     return [part] if section is None else [f"{part}.{name}" for name in fields_at(section, ())]
+
+
+def _open_settings(check: Checker) -> list[str]:
+    """Settings that hold whatever names a user gives, such as the arguments of a class; each of these is an axis."""
+    sections = {part: section_of(field.annotation) for part, field in check.model.model_fields.items()}
+    return [
+        f"{part}.{name}"
+        for part, section in sections.items()
+        if section is not None
+        for name, field in section.model_fields.items()
+        if get_origin(field.annotation) is dict
+    ]
 
 
 def _fits(

@@ -48,4 +48,4 @@ def disguise(batch: Batch, settings: TrainSettings, blocks: int) -> Batch:
 def _fits(batch: Batch, network: Network, lengths: Tensor) -> Tensor:
     """Whether the labels fit what the network would make of so many frames, (batch,), bool."""
     needed = frames_needed(batch.targets, batch.target_lengths)
-    return network.encoder.output_lengths(lengths) >= needed
+    return network.lengths_after(lengths) >= needed

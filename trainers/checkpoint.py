@@ -13,8 +13,9 @@ from torch import Tensor
 
 from search_spaces.axes.features import FeatureSettings
 from search_spaces.axes.model import ModelSettings
-from search_spaces.errors import CheckpointError
+from search_spaces.errors import CheckpointError, ModelError
 from trainers.data.labels import Alphabet
+from trainers.model.build import build_network
 from trainers.model.network import Network
 from trainers.store import digest_files, write_text
 from trainers.tensor_file import write_tensors
@@ -55,9 +56,12 @@ class Checkpoint:
         """The network with its weights, in evaluation mode.
 
         Raises:
-            CheckpointError: The weights cannot be read or do not fit.
+            CheckpointError: The weights cannot be read or do not fit, or its class is not there.
         """
-        network = Network(self.model, self.inputs, len(self.alphabet))
+        try:
+            network = build_network(self.model, self.inputs, len(self.alphabet))
+        except ModelError as error:
+            raise CheckpointError(f"{self.folder} needs the class {self.model.class_path}: {error}") from error
         self.load_into(network)
         return network.eval()
 

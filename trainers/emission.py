@@ -34,7 +34,7 @@ def emit(network: Network, features: PackedFeatures) -> tuple[NDArray[np.float32
     """
     lengths = network.output_lengths(features.lengths)
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    result = np.empty((int(offsets[-1]), network.head.out_features), np.float32)
+    result = np.empty((int(offsets[-1]), network.labels), np.float32)
     for indices, log_probs, _ in emit_batches(network, features):
         for row, index in enumerate(indices):
             result[offsets[index] : offsets[index + 1]] = log_probs[row, : lengths[index]].numpy()

@@ -26,6 +26,7 @@ from trainers.emission import posteriors
 from trainers.loop import Plateau, Pruned, train
 from trainers.losses.ctc import ctc_loss
 from trainers.losses.smoothing import smooth, uniform_labels, unigram_labels
+from trainers.model.build import build_network
 from trainers.model.network import Network
 from trainers.run_state import Progress
 from trainers.scoring.wer import SCORER, score_set
@@ -124,7 +125,7 @@ class TrainingStrategy(Strategy):
         torch.manual_seed(settings.train.seed)
         alphabet = Alphabet.of(settings.units, trial.train.references)
         inputs = trial.train.features.dimensions
-        network = Network(settings.model, inputs, len(alphabet))
+        network = build_network(settings.model, inputs, len(alphabet))
         targets = encode_targets(
             trial.train, alphabet, network.output_lengths, drop=settings.train.infeasible == "drop"
         )

@@ -41,7 +41,7 @@ class Teacher:
         _refuse_other_alphabet(checkpoint, corpus)
         self._posteriors = read_training_set(trial, source, checkpoint)
         _refuse_other_rate(source, self._posteriors, network, corpus)
-        self._output_lengths = network.encoder.output_lengths
+        self._output_lengths = network.lengths_after
 
     def __call__(self, batch: Batch, lengths: Tensor) -> Tensor:
         """Log-probabilities for a batch.
@@ -83,9 +83,9 @@ def refuse_other_architecture(teacher: Checkpoint, student: ModelSettings) -> No
         CheckpointError: They differ; the message says how.
     """
     theirs, ours = teacher.model.architecture, student.architecture
-    odd = [name for name, value in ours.items() if theirs[name] != value]
+    odd = [name for name, value in ours.items() if theirs.get(name) != value]
     if odd:
-        shown = ", ".join(f"{name} {theirs[name]} against {ours[name]}" for name in odd)
+        shown = ", ".join(f"{name} {theirs.get(name)} against {ours[name]}" for name in odd)
         raise CheckpointError(
             f"{teacher.folder}: self_distillation needs a teacher of the student's own architecture; it has {shown}; "
             "strategy distillation takes a teacher of any size"

@@ -1,6 +1,10 @@
 """What every section of settings is made of."""
 
-from pydantic import BaseModel, ConfigDict
+from collections.abc import Iterable
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 
 class Section(BaseModel):
@@ -10,3 +14,16 @@ class Section(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, protected_namespaces=())
+
+
+def mistakes_at(places: Iterable[tuple[str, ...]], message: str, value: Any) -> ValidationError:
+    """What a validator of a whole section raises when single settings of it do not go together.
+
+    Args:
+        places: Their names, from the section downwards.
+        message: What is wrong with each.
+        value: What stands there, for the message.
+    """
+    fault = PydanticCustomError("do_not_go_together", "{said}", {"said": message})
+    details = [InitErrorDetails(type=fault, loc=place, input=value) for place in places]
+    return ValidationError.from_exception_data("settings", details)

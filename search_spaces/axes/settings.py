@@ -1,15 +1,15 @@
 """All sections together: the settings of one trial."""
 
 from collections.abc import Mapping
-from typing import Any, TypeVar, cast
+from typing import Any, Self, TypeVar, cast
 
-from pydantic import Field, create_model
+from pydantic import Field, create_model, model_validator
 
 from search_spaces.axes.augmentation import AugmentationSettings
 from search_spaces.axes.decoding import DecodingSettings, LanguageModelSettings
 from search_spaces.axes.features import FeatureSettings, Units
 from search_spaces.axes.model import ModelSettings
-from search_spaces.axes.section import Section
+from search_spaces.axes.section import Section, mistakes_at
 from search_spaces.axes.train import TrainSettings
 
 S = TypeVar("S", bound=Section)
@@ -25,6 +25,16 @@ class Settings(Section):
     augmentation: AugmentationSettings = Field(default_factory=AugmentationSettings)
     decoding: DecodingSettings = Field(default_factory=DecodingSettings)
     language_model: LanguageModelSettings | None = None
+
+    @model_validator(mode="after")
+    def _mix_what_there_is(self) -> Self:
+        mixes = self.augmentation.mixup > 0 and self.augmentation.mixup_at == "hidden"
+        if mixes and self.model.class_path is not None:
+            place = ("augmentation", "mixup_at")
+            raise mistakes_at(
+                [place], "mixes behind the encoder, and a module of your own has none; write input", "hidden"
+            )
+        return self
 
     def section(self, name: str, kind: type[S]) -> S:
         """A strategy's own section, with its type.

@@ -4,12 +4,14 @@ from dataclasses import replace
 
 import pytest
 
+from orchestrator import planning
 from orchestrator.planning import (
     Start,
     data_fingerprints,
     definition_of,
     first_points,
     make_spec,
+    model_points,
     outside_ingredient,
     pinned_start,
     resolve_start,
@@ -19,6 +21,7 @@ from orchestrator.sampling import Claim
 from search_spaces.campaign import SamplerSettings
 from search_spaces.errors import CheckpointError, UserError
 from search_spaces.space import Axis, Categorical, Float, Int, Space
+from trainers.model.own import source_digest
 from trainers.spec import Ingredient
 from trainers.store import Store
 
@@ -140,6 +143,50 @@ def test_a_start_survives_being_written_down(tmp_path):
     store = Store(tmp_path)
     start = Start({"teacher": (Ingredient("baseline", store.path("checkpoints", "k"), "k", 3),)}, {"train.lr": 0.5})
     assert pinned_start(json.loads(json.dumps(start.plain())), store) == start
+
+
+OWN = "{class: 'tests.trainers.own_modules:Gru', args: {hidden: 8}}"
+
+
+def own_campaign(tiny_campaign, own=OWN):
+    tiny_campaign.rewrite("{encoder: bilstm, layers: 1, hidden: 16, dropout: 0.1}", own)
+    return tiny_campaign.read()
+
+
+def test_a_class_and_its_arguments_reach_the_spec_and_its_file_the_key(tiny_campaign, data, monkeypatch):
+    campaign = own_campaign(tiny_campaign)
+    study = campaign.studies["baseline"]
+    study = replace(study, space=Space((*study.space.axes, Axis("model.args.dropout", Float(0.0, 0.5)))))
+    point = {"train.lr": 0.02, "model.args.dropout": 0.25}
+    spec = make_spec(campaign, study, claim(point), Start(), data)
+    path = "tests.trainers.own_modules:Gru"
+    assert spec.settings["model"] == {"class": path, "args": {"hidden": 8, "dropout": 0.25}, "blank": 0}
+    assert spec.data == {"train": data["train"], "dev": data["dev"], "model": source_digest(path)}
+    assert definition_of(campaign, study, data)["data"] == spec.data
+    monkeypatch.setattr(planning, "source_digest", lambda *paths: "changed")
+    assert make_spec(campaign, study, claim(point), Start(), data).key != spec.key
+    assert definition_of(campaign, study, data)["data"]["model"] == "changed"
+
+
+def test_classes_that_are_searched_are_all_looked_at_and_all_decide_the_definition(tiny_campaign, data):
+    tiny_campaign.rewrite("model: {encoder: bilstm, layers: 1, hidden: 16, dropout: 0.1}\n", "")
+    campaign = tiny_campaign.read()
+    paths = ("tests.trainers.own_modules:Gru", "tests.trainers.own_modules:Picky")
+    axes = (Axis("model.class", Categorical(paths)), Axis("model.args.hidden", Int(4, 8)))
+    study = replace(campaign.studies["baseline"], space=Space(axes))
+    points = [{"model.class": path, "model.args.hidden": 4} for path in paths]
+    assert model_points(campaign, study) == points
+    assert definition_of(campaign, study, data)["data"]["model"] == source_digest(*paths)
+    point = {"model.class": paths[1], "model.args.hidden": 6}
+    assert make_spec(campaign, study, claim(point), Start(), data).settings["model"]["args"] == {"hidden": 6}
+    student = replace(campaign.studies["self_distillation"], inherit="baseline")
+    inheriting = replace(campaign, studies={**campaign.studies, "baseline": study})
+    assert model_points(inheriting, student) == points
+
+
+def test_an_encoder_has_no_file_in_its_key(campaign, data):
+    assert model_points(campaign, campaign.studies["baseline"]) == [{}]
+    assert "model" not in definition_of(campaign, campaign.studies["baseline"], data)["data"]
 
 
 def test_a_study_cannot_start_from_one_without_a_complete_trial(campaign, tmp_path):

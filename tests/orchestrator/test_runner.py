@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from dataclasses import replace
 
 import pytest
@@ -17,7 +18,7 @@ from orchestrator.runner import Runner
 from orchestrator.sampling import Sampling
 from orchestrator.tracking import Tracker
 from search_spaces.campaign import SamplerSettings
-from search_spaces.errors import StudyMismatchError, UserError
+from search_spaces.errors import ModelError, StudyMismatchError, UserError
 from trainers.data.features import pack
 from trainers.data.manifest import read_manifest
 from trainers.recogniser import Recogniser
@@ -318,6 +319,57 @@ def test_a_checkpoint_from_elsewhere_can_teach(tiny_campaign, finished):
     (study,), _ = run(tiny_campaign.read(), tiny_campaign.home, ["self_distillation"])
     assert study.count(TrialState.COMPLETE) == 1
     assert study.trials[0].needs == {"teacher": (str(champion),)}
+
+
+OWN = """\
+import torch
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self, inputs, labels, hidden):
+        super().__init__()
+        self.gru = nn.GRU(inputs, hidden, batch_first=True)
+        self.head = nn.Linear(hidden, labels)
+
+    def forward(self, features, lengths):
+        return torch.log_softmax(self.head(self.gru(features)[0]), dim=-1), lengths
+"""
+
+
+def test_a_module_in_the_working_folder_is_trained_searched_distilled_and_decoded(tiny_campaign, monkeypatch):
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (tiny_campaign.folder / "nets_of_a_user.py").write_text(OWN, encoding="utf-8")
+    tiny_campaign.rewrite("{encoder: bilstm, layers: 1, hidden: 16, dropout: 0.1}", "{class: 'nets_of_a_user:Net'}")
+    tiny_campaign.rewrite("space: {train.lr: {float: [1e-2, 3e-2]}}", "space: {model.args.hidden: {int: [8, 12]}}")
+    tiny_campaign.rewrite("enqueue: [{train.lr: 2e-2}]", "enqueue: [{model.args.hidden: 8}]")
+    records, notes = run(tiny_campaign.read(), tiny_campaign.home)
+    assert [trial.error for study in records for trial in study.trials] == [""] * 8
+    assert [study.count(TrialState.COMPLETE) for study in records] == [2, 1, 5]
+    assert notes.of("warn") == []
+    best, student = records[0].best, records[1].best
+    assert student.settings["model"] == best.settings["model"]
+    assert best.settings["model"]["class"] == "nets_of_a_user:Net"
+    assert Recogniser.load(Champions(tiny_campaign.home, Tracker(tiny_campaign.home)).current("tiny"))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("class Net", "class Other", "has no class Net"),
+        ("labels, hidden", "labels, hidden, depth", "missing a required argument: 'depth'"),
+        ("torch.log_softmax(self.head(self.gru(features)[0]), dim=-1)", "self.head(features[:, :, :4])", "fails on"),
+    ],
+)
+def test_a_module_that_does_not_serve_is_refused_before_anything_starts(tiny_campaign, monkeypatch, old, new, message):
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    name = f"nets_{abs(hash(new))}"
+    (tiny_campaign.folder / f"{name}.py").write_text(OWN.replace(old, new), encoding="utf-8")
+    own = f"{{class: '{name}:Net', args: {{hidden: 8}}}}"
+    tiny_campaign.rewrite("{encoder: bilstm, layers: 1, hidden: 16, dropout: 0.1}", own)
+    with pytest.raises(ModelError, match=message):
+        run(tiny_campaign.read(), tiny_campaign.home)
+    assert not (tiny_campaign.home.root / "optuna.db").exists()
 
 
 def test_two_runs_at_once_share_the_trials(tiny_campaign):

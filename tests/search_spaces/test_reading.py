@@ -314,6 +314,53 @@ ONE_MISTAKE = {
         "line 4: studies.Base/2: ",
         ["small letters, digits and _"],
     ),
+    "an encoder's setting beside a class": (
+        "model:\n  class: nets:Net\n  hidden: 8\n" + STUDIES,
+        "line 5: model.hidden: ",
+        ["does not go with model.class; drop one"],
+    ),
+    "arguments without a class": (
+        "model:\n  layers: 2\n  args: {hidden: 8}\n" + STUDIES,
+        "line 5: model.args.hidden: ",
+        ["name it with class: package.module:Name"],
+    ),
+    "a class that is no path": (
+        "model: {class: nets.Net}\n" + STUDIES,
+        "line 3: model.class: ",
+        ["should be package.module:Name", "got 'nets.Net'"],
+    ),
+    "an encoder's setting searched beside a class": (
+        "model: {class: nets:Net}\nstudies:\n  base: {strategy: baseline, trials: 2, "
+        "space: {model.hidden: {int: [8, 16]}}}\n",
+        "line 5: studies.base.space.model.hidden: ",
+        ["does not go with model.class"],
+    ),
+    "an argument searched without a class": (
+        "studies:\n  base: {strategy: baseline, trials: 2, space: {model.args.hidden: {int: [8, 16]}}}\n",
+        "line 4: studies.base.space.model.args.hidden: ",
+        ["name it with class"],
+    ),
+    "a misspelt argument's place": (
+        "model: {class: nets:Net}\nstudies:\n  base: {strategy: baseline, fixed: {model.arg.hidden: 3}}\n",
+        "line 5: studies.base.fixed.model.arg.hidden: ",
+        ["unknown setting 'model.arg.hidden'", "model.class, model.args"],
+    ),
+    "a class under a strategy that reads inside the encoder": (
+        "model: {class: nets:Net}\nstudies:\n  base: {strategy: inter_ctc}\n",
+        "line 5: studies.base.strategy: ",
+        ["cannot train a module of your own"],
+    ),
+    "a class under attention": (
+        "model: {class: nets:Net}\nstudies:\n  base: {strategy: attention}\n",
+        "line 5: studies.base: ",
+        ["model.attention: belongs to the encoders", "does not go with model.class"],
+    ),
+    "mixup behind the encoder of a class": (
+        "model: {class: nets:Net}\nstudies:\n"
+        "  base: {strategy: augmentation, fixed: {augmentation.mixup_at: hidden}}\n",
+        "line 5: studies.base.fixed.augmentation.mixup_at: ",
+        ["mixes behind the encoder", "write input; got 'hidden'"],
+    ),
     "no study": ("units: char\n", "line 1: studies: ", ["needs at least one study: {NAME: {strategy: baseline}}"]),
     "a hypothesis that is upside down": (
         "studies:\n  base: {strategy: baseline, hypothesis: [47, 46]}\n",
@@ -594,6 +641,20 @@ def test_a_checkpoint_s_folder_may_stand_where_a_study_would(read):
     campaign = read(text)
     assert campaign.studies["again"].needs == {"teacher": ("./old/teacher",)}
     assert campaign.with_needs("again") == ("again",)
+
+
+def test_a_class_has_arguments_of_any_name_that_studies_may_fix_and_search(read):
+    campaign = read(
+        HEAD
+        + "model: {class: pack.nets:Net, args: {hidden: 8, widths: [1, 2], deep: {a: null}}, blank: -1}\nstudies:\n"
+        "  base: {strategy: baseline, trials: 2, space: {model.args.hidden: {int: [8, 16]}}, "
+        "fixed: {model.args.act: relu}}\n  cr: {strategy: cr_ctc, fixed: {model.class: nets:Other}}\n"
+        "  both: {strategy: baseline, trials: 2, space: {model.class: {choice: [nets:A, nets:B]}}}\n"
+    )
+    model = {"class": "pack.nets:Net", "args": {"hidden": 8, "widths": [1, 2], "deep": {"a": None}}, "blank": -1}
+    assert campaign.settings["model"] == model
+    assert campaign.studies["base"].fixed == {"model.args.act": "relu"}
+    assert campaign.studies["base"].space.names == ("model.args.hidden",)
 
 
 def test_changes_take_the_place_of_what_the_file_says_and_are_checked_like_it(folder):

@@ -16,7 +16,7 @@ from trainers.checkpoint import load_checkpoint
 from trainers.losses.ctc import ctc_loss
 from trainers.model.attention import BLOCK, AttentionBlock, AttentionGate, WindowedAttention
 from trainers.model.layers import valid_mask
-from trainers.model.network import Network
+from trainers.model.network import EncoderNetwork
 from trainers.pipeline import run_trial
 from trainers.store import Store
 from trainers.strategies import catalogue
@@ -56,7 +56,9 @@ def full_matrix(attention, frames, valid):
 
 
 def network(encoder, attention, **more):
-    return Network(ModelSettings(encoder=encoder, layers=2, hidden=8, dropout=0.2, attention=attention, **more), 5, 4)
+    return EncoderNetwork(
+        ModelSettings(encoder=encoder, layers=2, hidden=8, dropout=0.2, attention=attention, **more), 5, 4
+    )
 
 
 def step_of(encoder, attention):
@@ -320,7 +322,7 @@ def test_a_checkpoint_carries_its_attention_bit_for_bit(spec, store):
     net = checkpoint.network()
     moved = net.attention.gamma if checkpoint.model.attention == "windowed" else net.attention.gate.weight
     assert moved.any()
-    again = Network(checkpoint.model, checkpoint.inputs, len(checkpoint.alphabet))
+    again = EncoderNetwork(checkpoint.model, checkpoint.inputs, len(checkpoint.alphabet))
     again.load_state_dict(net.state_dict())
     batch = torch.randn(2, 30, checkpoint.inputs), torch.tensor([30, 12])
     assert torch.equal(again.eval()(*batch)[0], net(*batch)[0])
@@ -329,7 +331,7 @@ def test_a_checkpoint_carries_its_attention_bit_for_bit(spec, store):
 
 def network_without(checkpoint):
     model = checkpoint.model.model_copy(update={"attention": "none"})
-    return Network(model, checkpoint.inputs, len(checkpoint.alphabet))
+    return EncoderNetwork(model, checkpoint.inputs, len(checkpoint.alphabet))
 
 
 def test_a_checkpoint_from_before_there_was_attention_still_loads(trained, tmp_path):

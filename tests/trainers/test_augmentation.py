@@ -7,13 +7,13 @@ from search_spaces.axes.train import TrainSettings
 from trainers.augmentation import augment
 from trainers.data.batches import Batch
 from trainers.data.labels import frames_needed
-from trainers.model.network import Network
+from trainers.model.network import EncoderNetwork
 
 OFF = {"time_masks": 0, "feature_masks": 0}
 
 
 def network(encoder="bilstm"):
-    return Network(ModelSettings(encoder=encoder, layers=1, hidden=4), 6, 5)
+    return EncoderNetwork(ModelSettings(encoder=encoder, layers=1, hidden=4), 6, 5)
 
 
 def batch_of(lengths, labels, seed=0):

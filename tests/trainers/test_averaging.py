@@ -2,12 +2,12 @@ import torch
 
 from search_spaces.axes.model import ModelSettings
 from trainers.averaging import MovingAverage
-from trainers.model.network import Network
+from trainers.model.network import EncoderNetwork
 
 
 def network(seed=0):
     torch.manual_seed(seed)
-    return Network(ModelSettings(encoder="conv", layers=1, hidden=4), 5, 3)
+    return EncoderNetwork(ModelSettings(encoder="conv", layers=1, hidden=4), 5, 3)
 
 
 def shift(model, amount):

@@ -8,7 +8,7 @@ from search_spaces.axes.model import ModelSettings
 from search_spaces.errors import CheckpointError
 from trainers.checkpoint import load_checkpoint, save_checkpoint
 from trainers.data.labels import Alphabet
-from trainers.model.network import Network
+from trainers.model.network import EncoderNetwork
 
 ALPHABET = Alphabet("mixed", ("", "A", "▁GO", "▁Ä"))
 FEATURES = FeatureSettings(kind="stored", normalise="utterance", stack=2)
@@ -26,7 +26,7 @@ def save(tmp_path):
         folder = tmp_path / name
         folder.mkdir()
         settings = ModelSettings(encoder=encoder, layers=layers, hidden=hidden, dropout=0.3)
-        network = Network(settings, 6, len(ALPHABET))
+        network = EncoderNetwork(settings, 6, len(ALPHABET))
         save_checkpoint(
             folder,
             network,

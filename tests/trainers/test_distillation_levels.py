@@ -14,7 +14,7 @@ from trainers.data.labels import Alphabet
 from trainers.data.sets import Corpus, encode_targets
 from trainers.losses.ctc import ctc_loss
 from trainers.losses.sequence import sequence_loss
-from trainers.model.network import Network
+from trainers.model.network import EncoderNetwork
 from trainers.pipeline import resolve_settings, run_trial
 from trainers.store import Store
 from trainers.strategies.distillation import Distillation
@@ -52,7 +52,7 @@ def student(spec_of, store):
         trial = Trial(spec, resolve_settings(dict(spec.settings)), store, always)
         alphabet = Alphabet.of(trial.settings.units, trial.train.references)
         torch.manual_seed(3)
-        network = Network(trial.settings.model, trial.train.features.dimensions, len(alphabet)).eval()
+        network = EncoderNetwork(trial.settings.model, trial.train.features.dimensions, len(alphabet)).eval()
         corpus = Corpus(trial.train, encode_targets(trial.train, alphabet, network.output_lengths), trial.dev, alphabet)
         strategy = Distillation(trial)
         strategy.prepare(network, corpus)

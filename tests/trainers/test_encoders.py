@@ -16,7 +16,7 @@ from trainers.model.bilstm import CALL_COST, BiLSTMEncoder, _chunks
 from trainers.model.conv import ConvEncoder
 from trainers.model.convolutions import ConvFront
 from trainers.model.layers import Dropout, MaskedBatchNorm, valid_mask
-from trainers.model.network import Network
+from trainers.model.network import EncoderNetwork
 
 INPUTS = 5
 
@@ -343,7 +343,7 @@ def test_the_default_convolutions_have_three_quarters_of_a_million_weights():
 )
 def test_a_network_has_the_front_and_the_frame_rate_that_its_settings_ask_for(settings, subsampling):
     settings = ModelSettings(layers=2, hidden=4, **settings)
-    network = Network(settings, INPUTS, 3)
+    network = EncoderNetwork(settings, INPUTS, 3)
     assert settings.stride == network.subsampling == subsampling
     names = [name for name, _ in network.encoder.named_parameters() if name.startswith("front")]
     assert bool(names) == (settings.encoder == "conv" or settings.front == "conv")

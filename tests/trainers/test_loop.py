@@ -15,7 +15,7 @@ from trainers.data.masks import mask_features
 from trainers.data.sets import encode_targets, load_set
 from trainers.loop import Diverged, Pruned, evaluate
 from trainers.losses.ctc import ctc_loss
-from trainers.model.network import Network
+from trainers.model.network import EncoderNetwork
 from trainers.pipeline import run_trial
 from trainers.run_state import Progress
 from trainers.schedule import one_cycle
@@ -28,7 +28,7 @@ class Interrupted(Exception):
 def network_for(corpus, encoder="bilstm", seed=1):
     torch.manual_seed(seed)
     settings = ModelSettings(encoder=encoder, layers=1, hidden=8, dropout=0.0)
-    return Network(settings, corpus.train.features.dimensions, len(corpus.alphabet))
+    return EncoderNetwork(settings, corpus.train.features.dimensions, len(corpus.alphabet))
 
 
 class Plain:

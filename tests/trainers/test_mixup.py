@@ -10,7 +10,7 @@ from trainers.data.labels import Alphabet
 from trainers.data.sets import encode_targets
 from trainers.losses.ctc import ctc_loss, utterance_losses
 from trainers.losses.mixup import Mix, mix_features
-from trainers.model.network import Network
+from trainers.model.network import EncoderNetwork
 from trainers.pipeline import resolve_settings, run_trial
 from trainers.strategies import augmentation
 from trainers.strategies.augmentation import Augmentation
@@ -28,7 +28,7 @@ def at_work(make_spec, store, monkeypatch):
         trial = Trial(spec, resolve_settings(dict(spec.settings)), store, lambda report: True)
         alphabet = Alphabet.of("word", trial.train.references)
         torch.manual_seed(3)
-        network = Network(trial.settings.model, trial.train.features.dimensions, len(alphabet)).eval()
+        network = EncoderNetwork(trial.settings.model, trial.train.features.dimensions, len(alphabet)).eval()
         batch = make_batch(
             trial.train.features, np.array([5, 0, 3]), encode_targets(trial.train, alphabet, network.output_lengths)
         )

@@ -11,7 +11,7 @@ from trainers.data.sets import Corpus, encode_targets
 from trainers.data.warp import rescale_time
 from trainers.losses.ctc import ctc_loss
 from trainers.losses.distillation import distillation_loss, frame_distillation_loss, select_frames
-from trainers.model.network import Network
+from trainers.model.network import EncoderNetwork
 from trainers.pipeline import resolve_settings
 from trainers.strategies.self_distillation import SelfDistillation
 from trainers.trial import Trial
@@ -26,7 +26,7 @@ def prepare(make_spec, store, trained):
         trial = Trial(spec, resolve_settings(dict(spec.settings)), store, lambda report: True)
         alphabet = Alphabet.of("word", trial.train.references)
         torch.manual_seed(3)
-        network = student or Network(trial.settings.model, trial.train.features.dimensions, len(alphabet))
+        network = student or EncoderNetwork(trial.settings.model, trial.train.features.dimensions, len(alphabet))
         targets = encode_targets(trial.train, alphabet, network.output_lengths)
         strategy = SelfDistillation(trial)
         strategy.prepare(network, Corpus(trial.train, targets, trial.dev, alphabet))

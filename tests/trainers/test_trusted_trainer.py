@@ -18,7 +18,7 @@ from trainers.data.labels import Alphabet
 from trainers.data.sets import Corpus, encode_targets, load_set
 from trainers.loop import Plateau, train
 from trainers.losses.ctc import ctc_loss
-from trainers.model.network import Network
+from trainers.model.network import EncoderNetwork
 from trainers.pipeline import run_trial
 from trainers.process import THREADS
 from trainers.scoring.wer import score_set
@@ -169,7 +169,7 @@ def test_every_target_of_a_corpus_is_a_label_and_no_blank(corpus):
 @pytest.mark.parametrize("encoder", ["conv", "bilstm"])
 def test_what_stands_in_the_padding_changes_no_output_of_either_direction(encoder):
     torch.manual_seed(0)
-    network = Network(ModelSettings(encoder=encoder, layers=2, hidden=8), 6, 5).eval()
+    network = EncoderNetwork(ModelSettings(encoder=encoder, layers=2, hidden=8), 6, 5).eval()
     features, lengths = torch.randn(2, 40, 6), torch.tensor([40, 23])
     together, frames = network(features, lengths)
     alone, _ = network(features[1:, :23], lengths[1:])
@@ -178,7 +178,7 @@ def test_what_stands_in_the_padding_changes_no_output_of_either_direction(encode
 
 def test_the_backward_lstm_reads_what_packing_would_let_it_read():
     torch.manual_seed(0)
-    encoder = Network(ModelSettings(encoder="bilstm", layers=1, hidden=8, dropout=0.0), 6, 5).encoder
+    encoder = EncoderNetwork(ModelSettings(encoder="bilstm", layers=1, hidden=8, dropout=0.0), 6, 5).encoder
     both = torch.nn.LSTM(6, 8, bidirectional=True, batch_first=True)
     for name, weight in encoder.forwards[0].named_parameters():
         getattr(both, name).data.copy_(weight)
@@ -194,7 +194,7 @@ def test_the_backward_lstm_reads_what_packing_would_let_it_read():
 @pytest.mark.parametrize("attention", ["none", "windowed", "gate"])
 def test_head_softmax_and_ctc_run_in_float32_whatever_the_encoder_runs_in(half, attention):
     torch.manual_seed(0)
-    network = Network(ModelSettings(layers=2, hidden=16, attention=attention, dropout=0.0), 6, 100)
+    network = EncoderNetwork(ModelSettings(layers=2, hidden=16, attention=attention, dropout=0.0), 6, 100)
     seen = []
     network.head.register_forward_hook(lambda module, inputs, output: seen.append((inputs[0].dtype, output.dtype)))
     features, lengths = torch.randn(2, 40, 6), torch.tensor([40, 32])
@@ -210,7 +210,7 @@ def test_head_softmax_and_ctc_run_in_float32_whatever_the_encoder_runs_in(half, 
 @pytest.mark.parametrize("encoder", ["conv", "bilstm"])
 def test_the_dropout_of_a_single_layer_drops(encoder):
     torch.manual_seed(0)
-    network = Network(ModelSettings(encoder=encoder, layers=1, hidden=32, dropout=0.5), 6, 5)
+    network = EncoderNetwork(ModelSettings(encoder=encoder, layers=1, hidden=32, dropout=0.5), 6, 5)
     features, lengths = torch.randn(1, 40, 6), torch.tensor([40])
     hidden = network.train().encoder(features, lengths)[0]
     full = network.eval().encoder(features, lengths)[0]
@@ -231,7 +231,7 @@ class BlankOnly:
 
 def blank_network(corpus):
     """A network that says nothing but blank."""
-    network = Network(ModelSettings(encoder="bilstm", layers=1, hidden=8), 6, len(corpus.alphabet))
+    network = EncoderNetwork(ModelSettings(encoder="bilstm", layers=1, hidden=8), 6, len(corpus.alphabet))
     network.head.weight.data.zero_()
     network.head.bias.data.copy_(torch.eye(len(corpus.alphabet))[0] * 50)
     return network

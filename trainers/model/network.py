@@ -1,5 +1,6 @@
-"""The whole network: an encoder, attention where it is asked for, and the CTC head."""
+"""What a network is, and the one that is made of an encoder, attention where it is asked for, and the CTC head."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 import numpy as np
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from search_spaces.axes.model import ModelSettings
+from search_spaces.errors import ModelError
 from trainers.model.attention import AttentionBlock, AttentionGate
 from trainers.model.bilstm import BiLSTMEncoder
 from trainers.model.conv import ConvEncoder
@@ -16,8 +18,43 @@ from trainers.model.convolutions import ConvFront
 ATTENTION: dict[str, type[AttentionBlock] | type[AttentionGate]] = {"windowed": AttentionBlock, "gate": AttentionGate}
 
 
-class Network(nn.Module):
-    """Features to log-probabilities of labels.
+class Network(nn.Module, ABC):
+    """Features to log-probabilities of labels; `trainers.model.build` makes them.
+
+    Attributes:
+        labels: Labels, the blank included.
+    """
+
+    labels: int
+
+    @abstractmethod
+    def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Log-probabilities.
+
+        Args:
+            features: (batch, frames, inputs).
+            lengths: Frames of each utterance, (batch,), int64.
+
+        Returns:
+            (batch, output frames, labels) in natural log, float32, and the output frames of each utterance, (batch,).
+        """
+
+    @abstractmethod
+    def lengths_after(self, lengths: Tensor) -> Tensor:
+        """Output frames for input frames, (batch,), int64."""
+
+    def output_lengths(self, lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Output frames for input frames, (utterances,)."""
+        result: NDArray[np.int64] = self.lengths_after(torch.from_numpy(lengths)).numpy()
+        return result
+
+    def weights(self) -> int:
+        """Number of trained weights."""
+        return sum(parameter.numel() for parameter in self.parameters() if parameter.requires_grad)
+
+
+class EncoderNetwork(Network):
+    """An encoder of this program, attention where it is asked for, and a head.
 
     Args:
         settings: Which encoder and how large.
@@ -27,6 +64,7 @@ class Network(nn.Module):
 
     def __init__(self, settings: ModelSettings, inputs: int, labels: int) -> None:
         super().__init__()
+        self.labels = labels
         self.encoder = _encoder(settings, inputs)
         self.head = nn.Linear(self.encoder.outputs, labels)
         self.attention: AttentionBlock | AttentionGate | None = None
@@ -42,13 +80,6 @@ class Network(nn.Module):
 
         The head and its softmax run in float32 whatever the encoder runs in: in half precision the softmax of a
         hundred labels is too coarse for CTC.
-
-        Args:
-            features: (batch, frames, inputs).
-            lengths: Frames of each utterance, (batch,), int64.
-
-        Returns:
-            (batch, output frames, labels) in natural log, float32, and the output frames of each utterance, (batch,).
         """
         hidden, lengths = self.encoder(features, lengths)
         return self._read(hidden, lengths), lengths
@@ -99,14 +130,9 @@ class Network(nn.Module):
         """Input frames an output frame stands for."""
         return int(self.encoder.subsampling)
 
-    def output_lengths(self, lengths: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Output frames for input frames, (utterances,)."""
-        result: NDArray[np.int64] = self.encoder.output_lengths(torch.from_numpy(lengths)).numpy()
-        return result
-
-    def weights(self) -> int:
-        """Number of trained weights."""
-        return sum(parameter.numel() for parameter in self.parameters() if parameter.requires_grad)
+    def lengths_after(self, lengths: Tensor) -> Tensor:
+        """Output frames for input frames, (batch,), int64."""
+        return self.encoder.output_lengths(lengths)
 
 
 def _encoder(settings: ModelSettings, inputs: int) -> ConvEncoder | BiLSTMEncoder:
@@ -115,6 +141,17 @@ def _encoder(settings: ModelSettings, inputs: int) -> ConvEncoder | BiLSTMEncode
         return ConvEncoder(inputs, layers=layers, hidden=hidden, dropout=dropout, subsampling=settings.stride)
     front = ConvFront(inputs, settings.stride) if settings.front == "conv" else None
     return BiLSTMEncoder(inputs, layers=layers, hidden=hidden, dropout=dropout, front=front)
+
+
+def with_encoder(network: Network) -> EncoderNetwork:
+    """A network whose encoder can be reached into.
+
+    Raises:
+        ModelError: It is a module of the user's own.
+    """
+    if not isinstance(network, EncoderNetwork):
+        raise ModelError("this strategy reaches into the encoder; it cannot train a module of your own")
+    return network
 
 
 def classify(head: nn.Module, hidden: Tensor) -> Tensor:

@@ -27,7 +27,7 @@ from search_spaces.schema import StrategySchema
 from trainers.augmentation import disguise, rescale
 from trainers.data.batches import Batch
 from trainers.losses.mixup import mix_features, mixup_loss, pair_utterances
-from trainers.model.network import Network
+from trainers.model.network import Network, with_encoder
 from trainers.strategy import TrainingStrategy
 
 
@@ -51,7 +51,7 @@ class Augmentation(TrainingStrategy):
         mix = pair_utterances(batch.lengths, settings.mixup, settings.mixup_concentration, rng)
         if settings.mixup_at == "hidden":
             seen = self._disguised(batch)
-            log_probs, lengths = network.forward_with_change(
+            log_probs, lengths = with_encoder(network).forward_with_change(
                 seen.features, seen.lengths, lambda hidden, lengths: mix_features(hidden, lengths, mix)
             )
         else:

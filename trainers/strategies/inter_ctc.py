@@ -12,7 +12,7 @@ from search_spaces.schema import StrategySchema
 from trainers.augmentation import augment
 from trainers.data.batches import Batch
 from trainers.data.sets import Corpus
-from trainers.model.network import Network, classify
+from trainers.model.network import Network, classify, with_encoder
 from trainers.strategy import TrainingStrategy
 
 _HEAD = "intermediate_head"
@@ -38,10 +38,12 @@ class InterCtc(TrainingStrategy):
         summary="a second CTC head half-way up, free at inference",
         axes=("units", "features", "model", "train", "inter_ctc"),
         sections={"inter_ctc": InterCtcSettings},
+        taps=True,
     )
 
     def prepare(self, network: Network, corpus: Corpus) -> None:
         """Put the second head on; its weights are drawn aside, so that the rest starts as the baseline does."""
+        network = with_encoder(network)
         with torch.random.fork_rng(devices=[]):
             network.add_module(_HEAD, nn.Linear(network.encoder.outputs, len(corpus.alphabet)))
 
@@ -55,7 +57,7 @@ class InterCtc(TrainingStrategy):
         layers = self.trial.settings.model.layers
         batch = augment(batch, network, self.trial.settings.train, self.trial.settings.features.blocks)
         layer = settings.layer or (layers + 1) // 2
-        log_probs, lengths, tapped = network.forward_with_tap(batch.features, batch.lengths, layer)
+        log_probs, lengths, tapped = with_encoder(network).forward_with_tap(batch.features, batch.lengths, layer)
         halfway = classify(network.get_submodule(_HEAD), tapped)
         upper, lower = self.loss(log_probs, lengths, batch), self.loss(halfway, lengths, batch)
         return (1 - settings.weight) * upper + settings.weight * lower
