@@ -18,7 +18,7 @@ from search_spaces.schema import StrategySchema
 from trainers.artifacts import Utterance
 from trainers.data.features import FRAME_SECONDS, features_key
 from trainers.data.labels import Alphabet
-from trainers.data.manifest import read_manifest
+from trainers.data.manifest import fingerprint, read_manifest
 from trainers.data.sets import load_set
 from trainers.decoding.language_model import language_model_key
 from trainers.store import Store
@@ -107,7 +107,8 @@ def dry_run(campaign: Campaign, names: Sequence[str], stored: Sequence[StudyReco
                 took, why = cost.seconds * _trainings(schema, settings), "three steps of its network, timed now"
                 megabytes += fresh * cost.megabytes
         elif settings.language_model is not None:
-            key = language_model_key(settings.language_model)
+            content = fingerprint(train) if settings.language_model.text is None else ""
+            key = language_model_key(settings.language_model, content)
             shared[f"{settings.language_model.order}-gram language model"] = store.has("language_models", key)
         if not fresh + resumed:
             why = "done"

@@ -65,7 +65,7 @@ def data_fingerprints(campaign: Campaign) -> dict[str, str]:
         "dev": fingerprint(read_manifest(campaign.data.dev)),
     }
     model = campaign.settings.get("language_model")
-    if model:
+    if model and model.get("text"):
         found["language_model"] = digest_files([Path(model["text"])])
     return found
 

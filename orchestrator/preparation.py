@@ -64,7 +64,7 @@ def prepare(campaign: Campaign, names: Iterable[str], store: Store, progress: Pr
                 warnings += _check_network(base_settings(campaign, study, point), loaded[settings.features][0])
         elif settings.language_model is not None and "language_model" in schema.axes:
             progress("language model", 0, 1)
-            build_language_model(store, settings.language_model)
+            build_language_model(store, settings.language_model, campaign.data.train, data["train"])
             progress("language model", 1, 1)
     return Prepared(data, tuple(dict.fromkeys(warnings)))
 

@@ -99,7 +99,7 @@ def unknown_name(kind: str, name: str, valid: Iterable[str]) -> str:
     return f"unknown {kind} {name!r}; {hint}valid: {', '.join(names) if names else 'none'}"
 
 
-def find_file(check: Checker, place: Place, value: Any, *, folders: bool = False) -> Path | None:
+def find_file(check: Checker, place: Place, value: Any, *, folders: bool = False, hint: str = "") -> Path | None:
     """A file that a campaign names: relative to the campaign's folder, the folder above it, or the working folder.
 
     Args:
@@ -107,6 +107,10 @@ def find_file(check: Checker, place: Place, value: Any, *, folders: bool = False
         place: Where the campaign names it.
         value: What stands there.
         folders: Whether a folder is as good as a file.
+        hint: How the file is come by, for the message.
+
+    Returns:
+        The file; None where there is none, or, when only the shape of the campaign is read, the first place it may be.
     """
     if not isinstance(value, str) or not value:
         check.add(place, f"needs the path of a file; got {value!r}")
@@ -116,5 +120,8 @@ def find_file(check: Checker, place: Place, value: Any, *, folders: bool = False
     for root in roots:
         if (root / value).is_file() or (folders and (root / value).is_dir()):
             return (root / value).resolve()
-    check.add(place, f"no such file: {value}; looked in {', '.join(map(str, roots))}")
+    if check.catalogue is None:
+        return roots[0] / value
+    said = f"no such file: {value}; looked in {', '.join(map(str, roots))}"
+    check.add(place, f"{said}; {hint}" if hint else said)
     return None

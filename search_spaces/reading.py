@@ -69,18 +69,24 @@ def _read_data(check: Checker, data: Any) -> DataFiles | None:
     if not isinstance(data, dict):
         check.add(("data",), "needs the manifests: {train: FILE, dev: FILE, test: FILE}")
         return None
+    valid = ("train", "dev", "test", "obtain")
     for key in data:
-        if key not in ("train", "dev", "test"):
-            check.unknown(("data", key), "key", ("train", "dev", "test"))
+        if key not in valid:
+            check.unknown(("data", key), "key", valid)
+    hint = data.get("obtain", "")
+    if not isinstance(hint, str):
+        check.add(("data", "obtain"), f"says in words how the files are come by; got {hint!r}")
+        hint = ""
     files: dict[str, Path | None] = {}
     for key in ("train", "dev"):
         if key in data:
-            files[key] = find_file(check, ("data", key), data[key], folders=True)
+            files[key] = find_file(check, ("data", key), data[key], folders=True, hint=hint)
+            hint = hint if files[key] else ""  # said once
         else:
             check.add(("data",), f"{key} is missing")
     test = None
     if data.get("test") is not None:
-        test = find_file(check, ("data", "test"), data["test"], folders=True)
+        test = find_file(check, ("data", "test"), data["test"], folders=True, hint=hint)
     train, dev = files.get("train"), files.get("dev")
     if train is None or dev is None:
         return None

@@ -1,5 +1,7 @@
 import json
 import os
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,6 +75,15 @@ def tiny(tmp_path_factory):
 def root():
     """The repository."""
     return Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def phoenix_folder(tmp_path_factory, root):
+    """A folder that holds ``data/phoenix2014``, a made corpus of the shape of the real one."""
+    folder = tmp_path_factory.mktemp("phoenix")
+    script = root / "scripts/make_tiny_phoenix"
+    subprocess.run([sys.executable, script, folder / "data/phoenix2014"], check=True)
+    return folder
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from search_spaces.axes.features import FeatureSettings
 from search_spaces.axes.settings import Settings, overlay
 from trainers.data.sets import UtteranceSet, load_set
+from trainers.decoding.language_model import LanguageModelFiles, build_language_model
 from trainers.spec import EpochReport, Ingredient, TrialSpec
 from trainers.store import Store
 
@@ -39,6 +40,14 @@ class Trial:
     def dev(self) -> UtteranceSet:
         """The set that selects, read when it is first asked for."""
         return self.load("dev", self.settings.features)
+
+    @cached_property
+    def language_model(self) -> LanguageModelFiles | None:
+        """The campaign's language model, estimated when it is first asked for; None where the campaign has none."""
+        settings = self.settings.language_model
+        if settings is None:
+            return None
+        return build_language_model(self.store, settings, self.spec.train, self.spec.data.get("train", ""))
 
     def derive(self, values: Mapping[str, Any], needs: Mapping[str, tuple[Ingredient, ...]], report: Report) -> "Trial":
         """A trial like this one, of which a strategy makes several.

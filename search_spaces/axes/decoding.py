@@ -45,11 +45,11 @@ class LanguageModelSettings(Section):
     """Word n-grams estimated from a text, interpolated modified Kneser-Ney.
 
     Attributes:
-        text: One sentence a line. Never from dev or test.
+        text: One sentence a line, never from dev or test. Without it: the transcripts of the training set.
         order: Longest n-gram, in words.
         discount_fallback: Take fixed discounts where the text is too small or too regular to estimate them.
     """
 
-    text: Path = Field(strict=False)
+    text: Path | None = Field(None, strict=False)
     order: int = Field(4, ge=2, le=6)
     discount_fallback: bool = False

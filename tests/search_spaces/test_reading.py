@@ -387,10 +387,10 @@ ONE_MISTAKE = {
         "line 6: studies.words.strategy: ",
         ["'decoding' needs the section 'language_model:'"],
     ),
-    "a language model without its text": (
-        "language_model: {order: 3}\n" + STUDIES,
-        "line 3: language_model.text: ",
-        ["is missing"],
+    "an order of a language model that is none": (
+        "language_model: {order: 1}\n" + STUDIES,
+        "line 3: language_model.order: ",
+        ["greater than or equal to 2; got 1"],
     ),
     "a language model whose text is not there": (
         "language_model: {text: txt.txt}\n" + STUDIES,
@@ -698,3 +698,41 @@ def test_a_value_of_another_type_is_not_bent_into_one_that_fits(tmp_path, value)
     )
     with pytest.raises(CampaignError, match=r"line 3: train\.epochs: should be a valid integer"):
         read_campaign(path, catalogue())
+
+
+def test_a_file_of_the_data_that_is_not_there_is_named_and_once_how_to_get_them(mistakes, folder):
+    (folder / "dev.jsonl").unlink()
+    (folder / "test.jsonl").unlink()
+    data = "campaign: c\ndata: {train: train.jsonl, dev: dev.jsonl, test: test.jsonl, obtain: ask Anna}\n"
+    first, second = mistakes(data + STUDIES)
+    assert first.startswith("line 2: data.dev: no such file: dev.jsonl; looked in ")
+    assert first.endswith("; ask Anna")
+    assert second.startswith("line 2: data.test: no such file: test.jsonl; looked in ")
+    assert "Anna" not in second
+
+
+def test_how_to_get_the_data_is_said_in_words(mistakes):
+    (said,) = mistakes(HEAD.replace("}", ", obtain: [1]}") + STUDIES)
+    assert said == "line 2: data.obtain: says in words how the files are come by; got [1]"
+
+
+def test_without_the_strategies_a_campaign_is_read_though_its_files_are_not_there(read, folder):
+    for name in ("train.jsonl", "dev.jsonl", "text.txt"):
+        (folder / name).unlink()
+    assert list(read(HEAD + MODEL + STUDIES, strategies=False).studies) == ["base"]
+
+
+def test_without_the_strategies_a_point_may_choose_among_the_studies_that_are_needed(read):
+    text = """\
+studies:
+  one: {strategy: baseline}
+  two: {strategy: baseline}
+  decoding:
+    strategy: decoding
+    needs: {posteriors: [one, two]}
+    trials: 3
+    space: {decoding.alpha: {float: [0, 1]}}
+    enqueue: [{decoding.posteriors: two, decoding.alpha: 0.5}]
+"""
+    assert read(HEAD + MODEL + text, strategies=False).studies["decoding"].enqueue
+    assert read(HEAD + MODEL + text).studies["decoding"].enqueue

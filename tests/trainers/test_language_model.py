@@ -3,6 +3,7 @@ import pytest
 
 from search_spaces.axes.decoding import LanguageModelSettings
 from search_spaces.errors import LanguageModelError
+from trainers.data.manifest import fingerprint, read_manifest
 from trainers.decoding.language_model import build_language_model, language_model_key
 
 
@@ -49,6 +50,19 @@ def test_the_key_depends_on_the_text_and_the_order_and_not_on_the_place(store, t
     assert language_model_key(LanguageModelSettings(text=text, order=2)) != key
     copy.write_text(copy.read_text() + "GO\n")
     assert build(store, copy).key != key
+
+
+def test_without_a_text_the_transcripts_of_the_training_set_are_it(store, tiny, tmp_path):
+    copy = tmp_path / "copy.txt"
+    utterances = read_manifest(tiny.train)
+    copy.write_text("".join(f"{utterance.text}\n" for utterance in utterances), encoding="utf-8")
+    settings = LanguageModelSettings(order=2, discount_fallback=True)
+    content = fingerprint(utterances)
+    found = build_language_model(store, settings, tiny.train, content)
+    assert found.arpa.read_bytes() == build(store, copy).arpa.read_bytes()
+    assert found.key == language_model_key(settings, content) != language_model_key(settings, "other")
+    with pytest.raises(LanguageModelError, match="needs a text"):
+        build_language_model(store, settings)
 
 
 def test_the_last_sentence_counts_with_and_without_its_newline(store, text, tmp_path):

@@ -13,7 +13,6 @@ from trainers.checkpoint import load_checkpoint
 from trainers.decoding.adjust import adjust_set
 from trainers.decoding.beam import BeamDecoder
 from trainers.decoding.greedy import greedy_set
-from trainers.decoding.language_model import build_language_model
 from trainers.emission import posteriors
 from trainers.prior import label_prior
 from trainers.spec import TrialOutcome
@@ -59,8 +58,7 @@ class Decoding(Strategy):
             hypotheses = greedy_set(frames, checkpoint.alphabet)
             outcome = score_outcome(dev, hypotheses, checkpoint, source.key, name, "greedy")
         else:
-            model = trial.settings.language_model
-            files = build_language_model(trial.store, model) if model else None
+            model, files = trial.settings.language_model, trial.language_model
             with BeamDecoder(checkpoint.alphabet, files) as decoder:
                 hypotheses = decoder.decode_set(frames, settings)
             label = f"beam {settings.beam_width}, {model.order if model else 0}-gram"
