@@ -10,6 +10,7 @@ from search_spaces.errors import CheckpointError
 from trainers.checkpoint import Checkpoint
 from trainers.data.features import PackedFeatures
 from trainers.data.labels import Alphabet
+from trainers.device import choose_device
 from trainers.emission import emit_batches, posteriors_key
 from trainers.store import Store
 
@@ -36,7 +37,7 @@ def label_prior(
     name = posteriors_key(key, train)
 
     def make(folder: Path) -> None:
-        network = checkpoint.network()
+        network = checkpoint.network().to(choose_device())
         total = np.zeros(len(checkpoint.alphabet))
         for _, log_probs, lengths in emit_batches(network, train):
             for row, length in zip(log_probs, lengths.tolist(), strict=True):

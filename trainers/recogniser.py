@@ -2,7 +2,8 @@
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from search_spaces.axes.decoding import DecodingSettings
 from search_spaces.errors import CheckpointError
 from trainers.artifacts import Hypothesis, Posteriors
 from trainers.checkpoint import DESCRIPTION, WEIGHTS, Checkpoint, load_checkpoint
-from trainers.data.features import PackedFeatures
+from trainers.data.features import FRAME_SECONDS, PackedFeatures
 from trainers.data.labels import BLANK
 from trainers.decoding.adjust import adjust_set
 from trainers.decoding.beam import BeamDecoder
@@ -24,11 +25,13 @@ from trainers.decoding.greedy import greedy_set
 from trainers.decoding.language_model import ARPA, WORDS, LanguageModelFiles
 from trainers.device import choose_device
 from trainers.emission import emit
+from trainers.model.network import Network
 from trainers.prior import PRIOR, read_prior
 from trainers.store import write_text
 
 DECODER = "decoder.json"
 PROVENANCE = "provenance.json"
+_PROBE = 960  # frames by which a network shows how many of them become one
 
 
 def export_system(
@@ -110,15 +113,55 @@ class Recogniser:
             features: Made with the checkpoint's own feature settings.
             count: At most so many an utterance, and at least one; a greedy decoder knows one alone.
         """
+        with self.opened() as session:
+            return session.n_best(features, count)
+
+    @contextmanager
+    def opened(self) -> Iterator["Session"]:
+        """The system with its network and its language model in memory, for many sets."""
         torch.set_num_threads(1)
-        log_probs, offsets = emit(self.checkpoint.network().to(choose_device()), features)
-        alphabet = self.checkpoint.alphabet
-        posteriors = Posteriors(features.ids, log_probs, offsets, alphabet.labels, BLANK)
-        posteriors = adjust_set(posteriors, self.decoding, self.prior)
+        network = self.checkpoint.network().to(choose_device())
         if self.decoding.method == "greedy":
+            yield Session(self, network, None)
+        else:
+            with BeamDecoder(self.checkpoint.alphabet, self.language_model) as decoder:
+                yield Session(self, network, decoder)
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A system at work.
+
+    Attributes:
+        system: The system.
+        network: Its network, in evaluation mode.
+        decoder: Its search; None for greedy decoding.
+    """
+
+    system: Recogniser
+    network: Network
+    decoder: BeamDecoder | None
+
+    @property
+    def frame_seconds(self) -> float | None:
+        """How long a frame of the posteriors lasts; None where stored features do not say."""
+        features = self.system.checkpoint.features
+        if features.kind != "logmel":
+            return None
+        ratio = _PROBE / int(self.network.output_lengths(np.array([_PROBE]))[0])
+        # what a module of the user's own loses at the ends of an utterance is no part of the ratio
+        subsampling = round(ratio) if abs(ratio - round(ratio)) < 0.05 else ratio
+        return FRAME_SECONDS * features.step * subsampling
+
+    def n_best(self, features: PackedFeatures, count: int) -> list[list[Hypothesis]]:
+        """Hypotheses for every utterance of a set, the best first; see `Recogniser.n_best`."""
+        log_probs, offsets = emit(self.network, features)
+        alphabet, settings = self.system.checkpoint.alphabet, self.system.decoding
+        posteriors = Posteriors(features.ids, log_probs, offsets, alphabet.labels, BLANK)
+        posteriors = adjust_set(posteriors, settings, self.system.prior)
+        if self.decoder is None:
             return [[hypothesis] for hypothesis in greedy_set(posteriors, alphabet)]
-        with BeamDecoder(alphabet, self.language_model) as decoder:
-            if count == 1:
-                return [[hypothesis] for hypothesis in decoder.decode_set(posteriors, self.decoding)]
-            pairs = zip(posteriors.ids, posteriors, strict=True)
-            return [decoder.n_best(frames, self.decoding, count, name) for name, frames in pairs]
+        if count == 1:
+            return [[hypothesis] for hypothesis in self.decoder.decode_set(posteriors, settings)]
+        pairs = zip(posteriors.ids, posteriors, strict=True)
+        return [self.decoder.n_best(frames, settings, count, name) for name, frames in pairs]

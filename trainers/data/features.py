@@ -5,7 +5,7 @@ larger than memory may be, and every study of a campaign reads the same file.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -179,6 +179,29 @@ def pack(
     return PackedFeatures(key, tuple(index["ids"]), frames, offsets, mean, scale, settings)
 
 
+def pack_in_memory(
+    utterances: Sequence[Utterance], matrices: Sequence[NDArray[np.float32]], settings: FeatureSettings
+) -> PackedFeatures:
+    """Features that were read already, as a set that nothing is kept of; its key is empty.
+
+    Args:
+        utterances: At least one; a speaker's are normalised together if the settings say so.
+        matrices: Features of each, (frames, dimensions), not normalised.
+        settings: How they are read.
+    """
+    offsets = np.concatenate([[0], np.cumsum([len(matrix) for matrix in matrices])]).astype(np.int64)
+    moments = np.stack([_moments(matrix) for matrix in matrices])
+    mean, scale = _normalisation(settings.normalise, tuple(utterances), moments, np.diff(offsets))
+    ids = tuple(utterance.id for utterance in utterances)
+    return PackedFeatures("", ids, np.concatenate(matrices), offsets, mean, scale, settings)
+
+
+def _moments(frames: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Sums and sums of squares over the frames, (2, dimensions)."""
+    wide = frames.astype(np.float64)
+    return np.stack([wide.sum(0), (wide * wide).sum(0)])
+
+
 def _write(
     folder: Path, manifest: Path, utterances: tuple[Utterance, ...], settings: FeatureSettings, progress: Progress
 ) -> None:
@@ -198,8 +221,7 @@ def _write(
                 continue
             file.write(frames.tobytes())
             offsets.append(offsets[-1] + len(frames))
-            wide = frames.astype(np.float64)
-            moments.append(np.stack([wide.sum(0), (wide * wide).sum(0)]))
+            moments.append(_moments(frames))
             progress(done, len(utterances))
     if mistakes:
         raise DataError(manifest, mistakes)

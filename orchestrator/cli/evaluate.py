@@ -1,0 +1,38 @@
+"""``orchestrator evaluate``: the WER of a system on a set."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("manifest", type=click.Path(path_type=Path))
+@click.option("--model", default="champion", show_default=True, help="The champion, or the folder of a system.")
+@click.option("--campaign", help="Whose champion; needed where several have one.")
+@click.option("--json", "as_json", is_flag=True, help="For a program.")
+def command(manifest: Path, model: str, campaign: str | None, as_json: bool) -> int:
+    """Measure the WER of the champion on a set with transcripts.
+
+    MANIFEST may be of any format that a campaign may name. The test set of a campaign is refused: it is looked at once,
+    when the campaign is finalized.
+    """
+    from orchestrator.evaluation import evaluate
+    from orchestrator.listening import listening, say_alone
+    from orchestrator.systems import find_system
+    from orchestrator.tables import percent
+    from trainers.scoring.wer import SCORER
+
+    system = find_system(model, campaign)
+    with listening() as progress:
+        found = evaluate(system, manifest, progress)
+    say_alone(found.without_speaker, found.utterances)
+    score = found.score
+    if as_json:
+        entry = {"manifest": str(manifest), "utterances": found.utterances, "wer": score.wer, **asdict(score)}
+        click.echo(json.dumps({**entry, "errors": score.errors, "scorer": SCORER}, indent=1))
+        return 0
+    click.echo(f"WER {percent(score.wer)}: {score.errors} errors in {score.words} words, {found.utterances} utterances")
+    click.echo(f"{score.substitutions} substituted, {score.deletions} deleted, {score.insertions} inserted")
+    return 0

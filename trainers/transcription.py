@@ -1,0 +1,124 @@
+"""What a system hears in recordings that are no set of a campaign, where one bad file must not lose the others."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainers.artifacts import Hypothesis, Utterance
+from trainers.data.features import pack_in_memory, read_features
+from trainers.recogniser import Recogniser, Session
+
+_GROUP = 32  # utterances in memory at a time, where speakers do not ask for more
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """What was heard in one recording.
+
+    Attributes:
+        utterance: The recording.
+        hypotheses: The best first, at least one.
+        frame_seconds: How long a frame of their spans lasts; None where it is not known.
+    """
+
+    utterance: Utterance
+    hypotheses: tuple[Hypothesis, ...]
+    frame_seconds: float | None
+
+    @property
+    def best(self) -> Hypothesis:
+        """The best hypothesis."""
+        return self.hypotheses[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What could not be heard.
+
+    Attributes:
+        place: The file, or what was asked for.
+        reason: Why.
+    """
+
+    place: str
+    reason: str
+
+
+def transcribe(
+    system: Recogniser,
+    utterances: Sequence[Utterance],
+    count: int = 1,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> list[Transcript | Failure]:
+    """Transcripts of recordings or of stored features.
+
+    Args:
+        system: What listens.
+        utterances: Recordings; where the system normalises by speaker, those of one speaker are heard together, and one
+            without a speaker for itself.
+        count: Hypotheses of each at most.
+        progress: Called with the utterances done and all of them.
+
+    Returns:
+        In the order of the utterances, a transcript or the reason why there is none.
+    """
+    results: dict[int, Transcript | Failure] = {}
+    with system.opened() as session:
+        for group in _groups(utterances, by_speaker=system.checkpoint.features.normalise == "speaker"):
+            results |= _hear(session, utterances, group, count)
+            progress(len(results), len(utterances))
+    return [results[index] for index in range(len(utterances))]
+
+
+def _groups(utterances: Sequence[Utterance], *, by_speaker: bool) -> Iterator[list[int]]:
+    """Indices of utterances that are heard together."""
+    speakers: dict[str, list[int]] = {}
+    alone = []
+    for index, utterance in enumerate(utterances):
+        if by_speaker and utterance.speaker:
+            speakers.setdefault(utterance.speaker, []).append(index)
+        else:
+            alone.append(index)
+    yield from speakers.values()
+    yield from (alone[start : start + _GROUP] for start in range(0, len(alone), _GROUP))
+
+
+def _hear(
+    session: Session, utterances: Sequence[Utterance], group: Sequence[int], count: int
+) -> dict[int, Transcript | Failure]:
+    results: dict[int, Transcript | Failure] = {}
+    matrices: dict[int, NDArray[np.float32]] = {}
+    for index in group:
+        try:
+            matrices[index] = _read(session, utterances[index])
+        except (ValueError, OSError) as error:
+            results[index] = Failure(utterances[index].place, str(error))
+    if matrices:
+        chosen = [utterances[index] for index in matrices]
+        features = pack_in_memory(chosen, list(matrices.values()), session.system.checkpoint.features)
+        for index, found in zip(matrices, session.n_best(features, count), strict=True):
+            results[index] = Transcript(utterances[index], tuple(found), session.frame_seconds)
+    return results
+
+
+def _read(session: Session, utterance: Utterance) -> NDArray[np.float32]:
+    """Features that the network can read.
+
+    Raises:
+        ValueError: There are none in the file, or they are of another kind or width.
+    """
+    checkpoint = session.system.checkpoint
+    settings = checkpoint.features
+    wanted = "audio" if settings.kind == "logmel" else "features"
+    if utterance.kind != wanted:
+        has = "a recording" if utterance.kind == "audio" else "stored features"
+        raise ValueError(f"is {has}; this model reads {'recordings' if wanted == 'audio' else 'stored features'}")
+    matrix = read_features(utterance, settings)
+    width = matrix.shape[1] * settings.blocks
+    if width != checkpoint.inputs:
+        raise ValueError(
+            f"has {matrix.shape[1]} dimensions a frame; this model reads {checkpoint.inputs // settings.blocks}"
+        )
+    return matrix
