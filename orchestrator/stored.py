@@ -7,6 +7,9 @@ from orchestrator.home import Home
 from orchestrator.record import StudyRecord
 from search_spaces.campaign import Campaign
 
+IMPORTED = "imported"
+"""The strategy of studies that no campaign file need name."""
+
 
 def stored_studies(campaign: str) -> list[StudyRecord]:
     """The stored studies of a campaign with all their trials; none where nothing has been run."""
@@ -19,6 +22,7 @@ def stored_studies(campaign: str) -> list[StudyRecord]:
 
 
 def in_order(campaign: Campaign, studies: list[StudyRecord]) -> list[StudyRecord]:
-    """The stored studies that the campaign file still names, in its order."""
+    """The stored studies that the campaign file still names, in its order, and behind them what was imported."""
     found = {study.name: study for study in studies}
-    return [found[name] for name in campaign.studies if name in found]
+    named = [found[name] for name in campaign.studies if name in found]
+    return named + [study for study in studies if study.strategy == IMPORTED and study.name not in campaign.studies]

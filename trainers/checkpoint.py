@@ -1,6 +1,7 @@
 """A trained network on disk: weights as safetensors, everything else as JSON. Nothing in it can run code."""
 
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,6 +66,17 @@ class Checkpoint:
         self.load_into(network)
         return network.eval()
 
+    def refuse_other_width(self, dimensions: int) -> None:
+        """Refuse features of another width than the network reads.
+
+        Raises:
+            CheckpointError: The width is another.
+        """
+        if dimensions != self.inputs:
+            raise CheckpointError(
+                f"{self.folder}: the network reads features of {self.inputs} dimensions, and dev has {dimensions}"
+            )
+
     def load_into(self, network: Network) -> None:
         """Give a network these weights.
 
@@ -75,12 +87,21 @@ class Checkpoint:
             weights = load_file(self.folder / WEIGHTS)
         except (OSError, SafetensorError) as error:
             raise CheckpointError(f"{self.folder / WEIGHTS} cannot be read: {error}") from error
-        _refuse_misfit(self.folder, network.state_dict(), weights)
+        refuse_misfit(self.folder, network.state_dict(), weights)
         network.load_state_dict(weights)
 
 
-def _refuse_misfit(folder: Path, wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:
-    """Name every weight that is missing, unexpected, or of another shape."""
+def refuse_misfit(place: Path, wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:
+    """Name every weight that is missing, unexpected, or of another shape.
+
+    Args:
+        place: Where the weights were found, for the message.
+        wanted: The weights that the network has.
+        found: Those that it shall have.
+
+    Raises:
+        CheckpointError: There is one.
+    """
     faults = [f"{name} is missing" for name in wanted if name not in found]
     faults += [f"{name} is unexpected" for name in found if name not in wanted]
     faults += [
@@ -89,7 +110,13 @@ def _refuse_misfit(folder: Path, wanted: Mapping[str, Tensor], found: Mapping[st
         if name in found and found[name].shape != weight.shape
     ]
     if faults:
-        raise CheckpointError(f"{folder}: the weights do not fit the network: " + "; ".join(faults))
+        raise CheckpointError(f"{place}: the weights do not fit the network: " + "; ".join(faults))
+
+
+def copy_checkpoint(source: Path, folder: Path) -> None:
+    """Copy what a checkpoint is made of into an empty folder."""
+    for name in (WEIGHTS, DESCRIPTION):
+        shutil.copy2(source / name, folder / name)
 
 
 def save_checkpoint(

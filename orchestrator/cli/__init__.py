@@ -22,7 +22,8 @@ class _Commands(click.Group):
 
     def list_commands(self, context: click.Context) -> list[str]:
         names = {module.name for module in pkgutil.iter_modules(__path__)}
-        order = ["studies", "plan", "run", "status", "ui", "leaderboard", "promote", "transcribe", "evaluate"]
+        order = ["studies", "plan", "run", "status", "ui", "leaderboard", "promote"]
+        order += ["transcribe", "evaluate", "import"]
         return [name for name in order if name in names] + sorted(names - set(order))
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:

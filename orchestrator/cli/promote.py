@@ -25,13 +25,13 @@ def command(target: str, study: str | None, trial: int | None, undo: bool) -> in
     path, named = find_campaign(target)
     study = study or named
     campaign = read_campaign(path)
-    if study is not None and study not in campaign.studies:
+    studies = in_order(campaign, stored_studies(campaign.name))
+    if study is not None and study not in (*campaign.studies, *(record.name for record in studies)):
         raise UserError(unknown_study(campaign, study))
     if trial is not None and study is None:
         raise UserError("--trial needs --study: trials are numbered within their study")
     if undo and (study is not None or trial is not None):
         raise UserError("--undo goes back one champion; it takes neither --study nor --trial")
-    studies = in_order(campaign, stored_studies(campaign.name))
     home = Home.here()
     champions = Champions(home, Tracker(home))
     if undo:

@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from orchestrator.setting_option import read_changes
+
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -20,28 +22,18 @@ def _duration(context: click.Context, param: click.Parameter, value: str | None)
     return float(match[1]) * _UNITS[match[2]]
 
 
-def _settings(context: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, Any]:
-    from search_spaces.source import read_scalar
-
-    changes = {}
-    for value in values:
-        key, mark, text = value.partition("=")
-        if not mark or not key:
-            raise click.BadParameter(f"{value!r} is not KEY=VALUE, such as train.epochs=20")
-        try:
-            changes[key] = read_scalar(text)
-        except ValueError as error:
-            raise click.BadParameter(str(error)) from error
-    return changes
-
-
 @click.command()
 @click.argument("targets", nargs=-1, required=True, metavar="CAMPAIGN[/STUDY]...")
 @click.option("--workers", type=click.IntRange(1, 512), help="Trials at once.  [default: the number of cores]")
 @click.option("--trials", type=click.IntRange(1), help="Trials a study may have in all, instead of the file's.")
 @click.option("--timeout", callback=_duration, metavar="TIME", help="Start no trial after this time: 90s, 30m, 2h.")
 @click.option(
-    "--set", "changes", callback=_settings, multiple=True, metavar="KEY=VALUE", help="A setting instead of the file's."
+    "--set",
+    "changes",
+    callback=read_changes,
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="A setting instead of the file's.",
 )
 def command(
     targets: tuple[str, ...],

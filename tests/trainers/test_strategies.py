@@ -75,7 +75,7 @@ def test_a_reader_is_told_what_it_is(name, schema):
 
 
 def test_its_axes_name_settings_that_exist(schema):
-    assert schema.axes
+    assert schema.axes or not schema.trains
     everything = [setting for section in FULL.model_fields for setting in fields_of(section)]
     for axis in schema.axes:
         assert axis in FULL.model_fields or axis in everything
