@@ -28,7 +28,7 @@ def choose_device() -> torch.device:
     # read when CUDA starts, and only once: so also for a trial that does not ask for determinism
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     if torch.cuda.is_available():
-        return torch.device("cuda", torch.cuda.current_device())
+        return torch.device("cuda")
     if asked == "cuda":
         built = "finds none" if torch.version.cuda else "is a build for the CPU alone"
         raise UserError(f"device cuda was asked for, but this torch ({torch.__version__}) {built}; use auto or cpu")

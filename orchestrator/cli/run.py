@@ -28,6 +28,11 @@ def _duration(context: click.Context, param: click.Parameter, value: str | None)
 @click.option("--trials", type=click.IntRange(1), help="Trials a study may have in all, instead of the file's.")
 @click.option("--timeout", callback=_duration, metavar="TIME", help="Start no trial after this time: 90s, 30m, 2h.")
 @click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    help="Where networks compute.  [default: ORCHESTRATOR_DEVICE, or auto: a GPU if there is one]",
+)
+@click.option(
     "--set",
     "changes",
     callback=read_changes,
@@ -40,6 +45,7 @@ def command(
     workers: int | None,
     trials: int | None,
     timeout: float | None,
+    device: str | None,
     changes: dict[str, Any],
 ) -> int:
     """Run or resume a campaign.
@@ -55,8 +61,12 @@ def command(
     from search_spaces.errors import UserError
     from search_spaces.finding import find_campaign
     from search_spaces.reading import read_campaign, unknown_study
+    from trainers.device import VARIABLE, choose_device
     from trainers.strategies import catalogue
 
+    if device:
+        os.environ[VARIABLE] = device  # the processes of trials inherit it
+    choose_device()  # refused once and now, not by every trial
     found = [find_campaign(target) for target in targets]
     if len({path for path, _ in found}) > 1:
         raise UserError("name one campaign at a time; several of its studies may be named")

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 from mlflow import MlflowClient
 
 from orchestrator import cli
@@ -160,6 +161,7 @@ def test_a_home_that_cannot_be_written_is_refused(call, tiny_campaign, monkeypat
         (["run", "tiny", "--set", "train.epochs"], "KEY=VALUE"),
         (["run", "tiny", "--set", "train.epoch=3"], "did you mean 'epochs'"),
         (["run", "tiny", "--workers", "0"], "workers"),
+        (["run", "tiny", "--device", "tpu"], "'auto', 'cpu', 'cuda'"),
         (["run", "tiny", "an4"], "one campaign at a time"),
         (["run"], "CAMPAIGN"),
         (["leaderboard", "tiny"], "has not been run here"),
@@ -176,6 +178,15 @@ def test_a_wrong_call_is_refused_with_what_would_be_right(call, tiny_campaign, w
     assert status == 2
     assert message.lower() in said.err.lower()
     assert "Traceback" not in said.err
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_a_gpu_that_is_not_there_is_refused_before_anything_starts(call, tiny_campaign, monkeypatch):
+    monkeypatch.setenv("ORCHESTRATOR_DEVICE", "cpu")  # the call changes it
+    status, said = call("run", "tiny", "--device", "cuda")
+    assert status == 2
+    assert "device cuda was asked for" in said.err
+    assert not Sampling(tiny_campaign.home).records("tiny")
 
 
 def test_listing_makes_no_store_where_there_is_none(call, tiny_campaign):

@@ -58,3 +58,13 @@ def test_steps_that_were_not_taken_are_said():
 
 def test_an_uneventful_run_needs_no_words():
     assert remarks(Progress(reports(50.0, 50.0), best_epoch=1), TrainSettings(epochs=2), 700) == ()
+
+
+def test_what_was_averaged_left_out_begun_anew_and_moved_is_said():
+    progress = Progress(reports(50.0, 50.0, 50.0), best_epoch=1, dropped=2, restarted=True, computed_on=["cpu", "cuda"])
+    assert remarks(progress, TrainSettings(epochs=3, average_last=2), 700) == (
+        "its weights are the mean of those after epochs 2 to 3",
+        "2 training utterances were left out: their transcripts do not fit their frames",
+        "the state of an interrupted attempt could not be read: the run began anew",
+        "not computed on one device throughout: cpu; then cuda",
+    )

@@ -46,7 +46,10 @@ class OwnNetwork(Network):
     def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Log-probabilities of the module, in float32, the blank's column first."""
         log_probs, lengths = self.model(features, lengths)
-        log_probs = log_probs.float()
+        if log_probs.dtype in (torch.float16, torch.bfloat16):
+            # rounded so far by mixed precision that a frame would sum to one only within a percent
+            log_probs = torch.log_softmax(log_probs.float(), dim=-1)
+        log_probs, lengths = log_probs.float(), lengths.to(log_probs.device)
         if self._order is not None:
             log_probs = log_probs[:, :, self._order]
         return log_probs, lengths
