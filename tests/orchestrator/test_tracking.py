@@ -25,6 +25,7 @@ from orchestrator.home import Home
 from orchestrator.record import StudyRecord, TrialRecord, TrialState
 from orchestrator.tracking import Tracker, TrialFolders, serve_ui
 from orchestrator.tracking.files import HYPOTHESES
+from orchestrator.tracking.projection import project_trial
 from orchestrator.tracking.store import RunStore
 from search_spaces.errors import StoreError, UserError
 from trainers import pipeline
@@ -78,6 +79,17 @@ def ended(number=0, state=TrialState.COMPLETE, **more):
 
 def study(*trials, **more):
     return StudyRecord("digits", "tuned", "baseline", trials, **more)
+
+
+def test_how_a_run_ended_and_what_it_was_computed_on_are_shown():
+    outcome = ended().outcome
+    notes = ("stopped at epoch 57 of 120, best 41", "still improving when the budget ended")
+    more = {"notes": notes, "still_improving": True, "computed_on": "cuda (Some GPU), bf16, CTC on cuda"}
+    tags = project_trial(ended(outcome=replace(outcome, **more)), "").tags
+    assert tags["notes"] == "\n".join(notes)
+    assert tags["still_improving"] == "yes"
+    assert tags["computed_on"] == "cuda (Some GPU), bf16, CTC on cuda"
+    assert "still_improving" not in project_trial(ended(), "").tags
 
 
 def no_folders(record):

@@ -65,6 +65,15 @@ def test_a_module_that_takes_neither_is_told_nothing():
     assert build("Closed", width=6, classes=5).model.head.in_features == 6
 
 
+def test_in_half_precision_its_frames_sum_to_one_as_in_float32():
+    network = build("Leaking")
+    features, lengths = padded(40, 30)
+    with torch.autocast("cpu", torch.bfloat16):
+        log_probs, _ = network(features, lengths)
+    assert log_probs.dtype == torch.float32
+    torch.testing.assert_close(log_probs.exp().sum(-1), torch.ones(log_probs.shape[:2]), atol=1e-5, rtol=0)
+
+
 @pytest.mark.parametrize("name", ["Gru", "Halving", "Silent"])
 def test_output_lengths_are_those_of_the_output(name):
     network = build(name)
