@@ -174,7 +174,8 @@ def _neutral(space: Space) -> dict[str, Value]:
     def nearest(axis: Axis) -> Value:
         if isinstance(axis.range, Categorical):
             return axis.range.choices[0]
-        return min(max(axis.range.low, 0), axis.range.high)
+        nothing = 1 if axis.name.endswith(".temperature") else 0
+        return min(max(axis.range.low, nothing), axis.range.high)
 
     return {axis.name: nearest(axis) for axis in space}
 

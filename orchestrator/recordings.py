@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from search_spaces.errors import UserError
+from search_spaces.errors import DataError
 from trainers.artifacts import Utterance
 from trainers.data.lines import unusable
 from trainers.data.manifest import read_manifest
@@ -45,8 +45,8 @@ def _expand(name: str) -> Iterator[Utterance | Failure]:
     else:
         try:
             yield from read_manifest(path)
-        except UserError as error:
-            yield Failure(name, str(error).removeprefix(f"{path}: ").replace("\n", ";"))
+        except DataError as error:
+            yield Failure(name, "; ".join(map(str, error.mistakes)))
 
 
 def _recording(path: Path) -> Utterance:

@@ -95,6 +95,8 @@ class Recogniser:
         except (OSError, ValueError, ValidationError) as error:
             raise CheckpointError(f"{folder} is not a whole system: {error}") from error
         files = LanguageModelFiles(folder, "") if (folder / ARPA).is_file() else None
+        if decoding.method == "beam" and files is None:
+            raise CheckpointError(f"{folder} is not a whole system: its beam search needs {ARPA}, which is not there")
         prior = read_prior(folder, checkpoint.alphabet) if decoding.prior_scale else None
         return cls(checkpoint, decoding, files, provenance, prior)
 

@@ -125,10 +125,12 @@ def test_a_reference_stands_at_the_point_nearest_to_no_effect(campaign):
             Axis("decoding.alpha", Float(0.3, 1.0)),
             Axis("decoding.beta", Float(-4.0, -1.0)),
             Axis("decoding.beam_width", Categorical((10, 20))),
+            Axis("decoding.temperature", Float(0.5, 2.0)),
         )
     )
     point = first_points(replace(campaign.studies["decoding"], space=space))[0]
-    assert point.params == {"decoding.alpha": 0.3, "decoding.beta": -1.0, "decoding.beam_width": 10}
+    values = {"decoding.alpha": 0.3, "decoding.beta": -1.0, "decoding.beam_width": 10, "decoding.temperature": 1}
+    assert point.params == values
 
 
 def test_inherited_parameters_lie_below_the_studys_own(campaign, data):

@@ -12,8 +12,10 @@ import soundfile
 
 from orchestrator import cli
 from orchestrator.engines.local import LocalEngine
+from orchestrator.promotion import Champions
 from orchestrator.recordings import find_recordings
 from orchestrator.runner import Runner
+from orchestrator.tracking import Tracker
 from orchestrator.transcripts import FORMS
 from search_spaces.axes.decoding import DecodingSettings, LanguageModelSettings
 from tests.orchestrator.test_runner import Notes
@@ -43,6 +45,10 @@ def tiny_home(tmp_path_factory, make_tiny_campaign):
             ("[{train.lr: 2", "[{train.lr: 3"),
         ):
             campaign.rewrite(old, new)
+        campaign.rewrite("posteriors: [baseline, self_distillation]", "posteriors: baseline")
+        campaign.rewrite(
+            "trials: 5\n", "trials: 2\n    fixed: {decoding.prior_scale: 0.3, decoding.temperature: 1.2}\n"
+        )
         Runner(campaign.read(), ["baseline"], campaign.home, LocalEngine(1), Notes()).run()
     return campaign
 
@@ -62,6 +68,20 @@ def call(tiny_home, monkeypatch, capsys):
         return stop.value.code or 0, capsys.readouterr()
 
     return run
+
+
+@pytest.fixture(scope="module")
+def divided(tiny_home):
+    """A beam-search trial that divides by the prior, and its system as it was promoted; the champion is as before."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ORCHESTRATOR_HOME", str(tiny_home.home.root))
+        patch.chdir(tiny_home.folder)
+        records = Runner(tiny_home.read(), ["baseline", "decoding"], tiny_home.home, LocalEngine(1), Notes()).run()
+        champions = Champions(tiny_home.home, Tracker(tiny_home.home))
+        (trial,) = (trial for trial in records[1].trials if trial.outcome.decoder != "greedy")
+        folder = champions.promote(trial)
+        champions.promote(records[0].best)
+    return trial, folder
 
 
 @pytest.fixture(scope="module")
@@ -147,6 +167,19 @@ def test_the_champion_of_greedy_decoding_has_no_scores(call, tiny):
     entry = json.loads(call("transcribe", tiny.dev, "--format", "json")[1].out.splitlines()[0])
     assert entry["n_best"] == [{"text": entry["text"], "acoustic": None, "language": None}]
     assert entry["words"]
+
+
+def test_a_promoted_trial_that_divided_by_the_prior_is_heard_as_it_was_scored(call, divided, tiny, tiny_home):
+    trial, folder = divided
+    shown = json.loads((folder / "decoder.json").read_text())
+    assert (shown["prior_scale"], shown["temperature"]) == (0.3, 1.2)
+    recorded = tiny_home.home.store / "outcomes" / trial.key / "hypotheses.jsonl"
+    lines = [json.loads(line) for line in recorded.read_text(encoding="utf-8").splitlines()]
+    status, said = call("transcribe", tiny.dev, "--model", folder, "--format", "json")
+    assert status == 0
+    for line, entry in zip(lines, map(json.loads, said.out.splitlines()), strict=True):
+        expected = {"text": line["hypothesis"], "acoustic": line["acoustic"], "language": line["language"]}
+        assert entry["n_best"] == [pytest.approx(expected)]
 
 
 def test_the_output_goes_to_a_file(call, tiny, tmp_path):

@@ -398,3 +398,10 @@ def test_spans_of_a_best_path_lie_in_order_one_for_every_word(names):
     flat = [frame for span in spans for frame in span]
     assert flat == sorted(flat)
     assert all(names[start] in "AB" and names[end - 1] in "AB" and names[start] for start, end in spans)
+
+
+def test_loading_a_language_model_says_nothing(alphabets, an4_model, capfd, caplog):
+    with BeamDecoder(alphabets["word"], an4_model) as decoder:
+        decoder.decode(spelled(alphabets["word"], "GO"), options())
+    said = capfd.readouterr()
+    assert (said.out, said.err, caplog.messages) == ("", "", [])

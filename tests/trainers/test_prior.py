@@ -9,7 +9,7 @@ from search_spaces.errors import CheckpointError
 from trainers.artifacts import Hypothesis
 from trainers.checkpoint import load_checkpoint
 from trainers.data.sets import load_set
-from trainers.decoding.language_model import LanguageModelFiles
+from trainers.decoding.language_model import ARPA, LanguageModelFiles
 from trainers.emission import emit
 from trainers.pipeline import HYPOTHESES, run_trial
 from trainers.prior import PRIOR, label_prior, read_prior
@@ -86,6 +86,11 @@ def test_an_exported_system_decodes_as_its_trial_did_and_shows_its_settings(
     assert [(one.id, one.text, one.acoustic, one.language) for one in found] == [
         (line["id"], line["hypothesis"], line["acoustic"], line["language"]) for line in recorded
     ]
+    if method == "beam":
+        moved = (tmp_path / ARPA).rename(tmp_path / "moved")
+        with pytest.raises(CheckpointError, match=r"its beam search needs lm\.arpa"):
+            Recogniser.load(tmp_path)
+        moved.rename(tmp_path / ARPA)
     (tmp_path / PRIOR).unlink()
     with pytest.raises(CheckpointError, match=r"prior\.json is no label prior"):
         Recogniser.load(tmp_path)

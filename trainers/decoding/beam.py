@@ -5,6 +5,7 @@ alpha means the same here as in the literature. A word that the model does not k
 unknown_offset`` more, and a word begun that no known word starts with costs ``unknown_offset`` until it is whole.
 """
 
+import logging
 from types import TracebackType
 
 import kenlm
@@ -24,6 +25,9 @@ from trainers.decoding.vocabulary import refuse_foreign_words
 
 _NATS_PER_DECADE = float(np.log(10.0))
 
+# it warns of small vocabularies, which are nothing to worry about here; what matters we refuse ourselves
+logging.getLogger("pyctcdecode.language_model").setLevel(logging.ERROR)
+
 
 class _WordModel(LanguageModel):
     """pyctcdecode's language model, but nothing is not a word.
@@ -38,6 +42,14 @@ class _WordModel(LanguageModel):
             return result
         end = self._get_raw_end_score(prev_state) if is_last_word else 0.0
         return self.alpha * end * _NATS_PER_DECADE, prev_state
+
+
+def _quietly() -> kenlm.Config:
+    """Load without a progress bar on standard error."""
+    config = kenlm.Config()
+    config.show_progress = False
+    config.arpa_complain = kenlm.ARPALoadComplain.NONE
+    return config
 
 
 class BeamDecoder:
@@ -58,7 +70,7 @@ class BeamDecoder:
         model = None
         if language_model is not None:
             try:
-                loaded = kenlm.Model(str(language_model.arpa))
+                loaded = kenlm.Model(str(language_model.arpa), _quietly())
             except (OSError, RuntimeError) as error:
                 raise LanguageModelError(f"{language_model.arpa} cannot be loaded: {error}") from error
             words = language_model.words
