@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from orchestrator.cost import training_cost
 from orchestrator.home import Home
-from orchestrator.planning import base_settings, first_points, schema_of
+from orchestrator.planning import base_settings, first_points, model_points, schema_of
 from orchestrator.progress import seconds_a_trial
 from orchestrator.record import StudyRecord, TrialState
 from search_spaces.axes.settings import Settings
@@ -88,7 +88,7 @@ def dry_run(campaign: Campaign, names: Sequence[str], stored: Sequence[StudyReco
     for name in names:
         definition = campaign.studies[name]
         schema = schema_of(definition)
-        settings = base_settings(campaign, definition)
+        settings = base_settings(campaign, definition, model_points(campaign, definition)[0])
         record = records.get(name, StudyRecord(campaign.name, name, definition.strategy))
         waiting = record.count(TrialState.WAITING, TrialState.RUNNING)
         resumed = sum(bool(trial.key) for trial in record.trials if not trial.state.finished)

@@ -124,6 +124,15 @@ def test_one_of_our_own_checkpoints_is_taken_as_it_is(call, tiny_campaign):
     assert "whole checkpoint" in said.err
 
 
+def test_a_campaign_file_may_name_a_checkpoint_to_score_itself(call, tiny_campaign, encoder_file):
+    _, said = call("import", encoder_file, "--into", "tiny")
+    score = stored()["imported"].best.outcome.score
+    study = f"  scored:\n    strategy: imported\n    needs: {{checkpoint: {folder_of(said)}}}\n  decoding:\n"
+    tiny_campaign.rewrite("  decoding:\n", study)
+    assert call("run", "tiny/scored")[0] == 0
+    assert stored()["scored"].best.outcome.score == score
+
+
 @pytest.mark.parametrize("column", [0, 2, -1])
 @pytest.mark.parametrize("own", [True, False])
 def test_a_blank_in_any_column_gives_the_same_posteriors(

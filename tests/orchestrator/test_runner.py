@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from mlflow import MlflowClient
 
+from orchestrator.dry_run import dry_run
 from orchestrator.engines.local import LocalEngine
 from orchestrator.leaderboard import leaderboard
 from orchestrator.observer import Observer
@@ -351,6 +352,9 @@ def test_a_module_in_the_working_folder_is_trained_searched_distilled_and_decode
     assert student.settings["model"] == best.settings["model"]
     assert best.settings["model"]["class"] == "nets_of_a_user:Net"
     assert Recogniser.load(Champions(tiny_campaign.home, Tracker(tiny_campaign.home)).current("tiny"))
+    # a module whose arguments are known from the studies alone is timed too
+    plan = dry_run(tiny_campaign.read(), ["baseline", "self_distillation"], (), 1)
+    assert [study.why for study in plan.studies] == ["three steps of its network, timed now"] * 2
 
 
 @pytest.mark.parametrize(
