@@ -279,6 +279,8 @@ def test_a_file_that_kenlm_cannot_load_is_refused_with_its_name(alphabets, tmp_p
 
 def test_a_language_model_without_words_is_refused(alphabets, tmp_path, an4_model):
     (tmp_path / "lm.arpa").write_bytes(an4_model.arpa.read_bytes())
+    with pytest.raises(LanguageModelError, match=r"cannot be loaded: .*words\.txt"):
+        BeamDecoder(alphabets["word"], LanguageModelFiles(tmp_path, "key"))
     (tmp_path / "words.txt").write_text("")
     with pytest.raises(LanguageModelError, match="comes with no list of words"):
         BeamDecoder(alphabets["word"], LanguageModelFiles(tmp_path, "key"))

@@ -71,9 +71,9 @@ class BeamDecoder:
         if language_model is not None:
             try:
                 loaded = kenlm.Model(str(language_model.arpa), _quietly())
-            except (OSError, RuntimeError) as error:
+                words = language_model.words
+            except (OSError, RuntimeError, UnicodeDecodeError) as error:
                 raise LanguageModelError(f"{language_model.arpa} cannot be loaded: {error}") from error
-            words = language_model.words
             refuse_foreign_words(alphabet, words, str(language_model.arpa))
             model = _WordModel(loaded, words)
         # labels are taken as they are: the library's own builder reinterprets names such as '_' or '##X'
