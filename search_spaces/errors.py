@@ -8,6 +8,7 @@
     ├── LanguageModelError     a text or an ARPA file that no language model can be made of
     ├── ModelError             a module of the user's own that cannot be imported, built or used
     ├── CheckpointError        a checkpoint that does not load or does not fit
+    ├── Diverged               a run whose loss is no number any more (trainers/loop.py)
     ├── StudyMismatchError     a stored study was made from another definition
     └── StoreError             a folder or database that cannot be read or written
 
