@@ -24,6 +24,7 @@ from orchestrator.study_run import StudyRun
 from orchestrator.tracking import Tracker, TrialFolders
 from search_spaces.campaign import Campaign
 from search_spaces.errors import UserError
+from trainers.spec import TrialSpec
 from trainers.store import Store
 
 
@@ -59,7 +60,7 @@ class Runner:
         self._budget = budget
         self._deadline = None if timeout is None else time.monotonic() + timeout
         self._store = Store(home.store)
-        self._jobs: dict[str, tuple[StudyRun, Claim]] = {}
+        self._trials: dict[str, tuple[StudyRun, Claim]] = {}
         self._beat = 0.0
         self._shown = 0.0
         self._interrupted = False
@@ -120,7 +121,7 @@ class Runner:
             self._fill()
             if self._close_finished():
                 continue
-            if not self._jobs and all(study.closed or not self._startable(study) for study in self._studies.values()):
+            if not self._trials and all(study.closed or not self._startable(study) for study in self._studies.values()):
                 self._show(now=True)
                 return
             for event in self._engine.events(timeout=1.0):
@@ -139,12 +140,10 @@ class Runner:
     # claiming
 
     def _fill(self) -> None:
-        """Give every free slot a trial."""
+        """Give every free place work."""
         for study in self._studies.values():
-            while len(self._jobs) < self._engine.slots and self._startable(study) and not study.exhausted:
-                claim = study.claim()
-                if claim is not None:
-                    self._begin(study, claim)
+            while self._engine.free and self._startable(study) and not study.exhausted:
+                self._begin(study, study.claim())
 
     def _startable(self, study: StudyRun) -> bool:
         """Whether a study may start a trial now."""
@@ -153,14 +152,26 @@ class Runner:
         names = study.definition.studies_before(self._campaign.studies)
         return study.settle({name: self._studies[name] for name in names}, self._store)
 
-    def _begin(self, study: StudyRun, claim: Claim) -> None:
+    def _begin(self, study: StudyRun, claims: Sequence[Claim]) -> None:
+        """Start claimed trials in one process, all of them that can be run."""
+        specs = [self._note_start(study, claim) for claim in claims]
+        found = tuple(spec for spec in specs if spec is not None)
+        if not found:
+            return
+        self._trials |= {spec.name: (study, claim) for spec, claim in zip(specs, claims, strict=True) if spec}
+        self._engine.start(Job(found, self._home.store, self._logs(study.definition.name)))
+        for spec in found:
+            self._observer.started(study.sampled.trial(spec.number))
+
+    def _note_start(self, study: StudyRun, claim: Claim) -> TrialSpec | None:
+        """Note what a claimed trial runs with; None for one whose settings do not go together, which has failed."""
         assert study.start is not None  # settled before anything could be claimed
         try:
             spec = make_spec(self._campaign, study.definition, claim, study.start, self._data)
         except UserError as error:
             study.sampled.fail(claim.number, str(error))
             self._ended(study, claim.number)
-            return
+            return None
         started = {
             "settings": spec.settings,
             "key": spec.key,
@@ -177,29 +188,27 @@ class Runner:
         run_id = self._tracker.start(study.sampled.trial(claim.number), study.run_id)
         if run_id != claim.run_id:
             study.sampled.note_trial(claim.number, "run_id", run_id)
-        job = Job(spec, self._home.store, self._log(study.definition.name, claim.number))
-        self._jobs[job.name] = study, claim
-        self._engine.start(job)
-        self._observer.started(study.sampled.trial(claim.number))
+        return spec
 
-    def _log(self, study: str, number: int) -> Path:
-        return self._home.logs / self._campaign.name / study / f"{number}.log"
+    def _logs(self, study: str) -> Path:
+        return self._home.logs / self._campaign.name / study
 
     # events
 
     def _handle(self, event: Event) -> None:
-        study, claim = self._jobs[event.job]
+        study, claim = self._trials[event.trial]
         number = claim.number
         if isinstance(event, Reported):
             go_on = study.sampled.report(number, event.report, study.definition.pruner)
-            self._engine.answer(event.job, go_on)
+            self._engine.answer(event.trial, go_on)
             record = study.sampled.trial(number)
             self._tracker.epoch(record.run_id, event.report)
             self._observer.epoch(record, event.report)
             return
-        del self._jobs[event.job]
+        del self._trials[event.trial]
         match event:
             case Finished(_, outcome):
+                study.pace = outcome.seconds
                 study.sampled.complete(number, outcome)
             case Failed(_, error):
                 study.sampled.fail(number, error)
@@ -224,7 +233,7 @@ class Runner:
         return TrialFolders(
             checkpoint=self._store.path("checkpoints", outcome.checkpoint) if outcome and trained else None,
             outcome=self._store.path("outcomes", record.key) if self._store.has("outcomes", record.key) else None,
-            log=self._log(record.study, record.number),
+            log=self._logs(record.study) / f"{record.number}.log",
         )
 
     # the ends of studies and of the run
@@ -259,7 +268,7 @@ class Runner:
         if now - self._beat < LEASE_SECONDS / 4:
             return
         self._beat = now
-        for study, claim in self._jobs.values():
+        for study, claim in self._trials.values():
             study.sampled.beat(claim.number, Owner.me())
         self._reap()
 
@@ -272,10 +281,10 @@ class Runner:
     def _stop(self) -> None:
         """End what still runs and put it back into the queue."""
         self._engine.stop()
-        for study, claim in self._jobs.values():
+        for study, claim in self._trials.values():
             study.sampled.release(claim.number)
             self._ended(study, claim.number)
-        self._jobs.clear()
+        self._trials.clear()
         for study in self._studies.values():
             if not study.closed and study.run_id:
                 self._tracker.study_done(study.sampled.record(), False)
@@ -288,5 +297,6 @@ class Runner:
             if run_id:
                 study.sampled.note("run_id", run_id)
             for trial in study.sampled.record().trials:
-                if trial.name in made:
+                # Optuna takes no note of a trial that has ended; such a run is found again by its record's name
+                if trial.name in made and not trial.state.finished:
                     study.sampled.note_trial(trial.number, "run_id", made[trial.name])

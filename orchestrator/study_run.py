@@ -4,11 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from orchestrator.owner import Owner
-from orchestrator.planning import Start, definition_of, first_points, pinned_start, resolve_start
+from orchestrator.planning import Start, definition_of, first_points, pinned_start, resolve_start, schema_of
 from orchestrator.record import TrialRecord, TrialState
 from orchestrator.sampling import Claim, SampledStudy, Sampling
 from search_spaces.campaign import Campaign, StudyDefinition
 from trainers.store import Store
+
+_BATCH = 16  # trials that one process takes at most: the sampler chooses them without knowing each other's results
+_BATCH_SECONDS = 2.0
 
 
 @dataclass
@@ -23,6 +26,7 @@ class StudyRun:
         run_id: Its run in MLflow; empty before a trial is claimed.
         exhausted: Whether nothing was left to claim when it was last asked.
         closed: Whether it has come to its end.
+        pace: Seconds that its last trial took; None before one has ended.
     """
 
     definition: StudyDefinition
@@ -32,6 +36,7 @@ class StudyRun:
     run_id: str = ""
     exhausted: bool = False
     closed: bool = False
+    pace: float | None = None
 
     @classmethod
     def open(
@@ -80,11 +85,18 @@ class StudyRun:
         self.sampled.note("start", self.start.plain())
         return True
 
-    def claim(self) -> Claim | None:
-        """Take the next trial for this process; None when nothing is left to take."""
-        claim = self.sampled.claim(Owner.me(), self.budget, self.definition.sampler, self.definition.seed)
-        self.exhausted = claim is None
-        return claim
+    def claim(self) -> list[Claim]:
+        """Take the next trials for one process: as many as it runs in two seconds, but one that trains comes alone.
+
+        Returns:
+            The claims; none when nothing is left to take.
+        """
+        count = 1
+        if self.pace is not None and not schema_of(self.definition).trains:
+            count = max(1, min(_BATCH, int(_BATCH_SECONDS / max(self.pace, 1e-3))))
+        claims = self.sampled.claim(Owner.me(), self.budget, self.definition.sampler, self.definition.seed, count)
+        self.exhausted = not claims
+        return claims
 
     def close(self) -> tuple[bool, TrialRecord | None]:
         """End the study if all its trials have ended, and promote the best of them.

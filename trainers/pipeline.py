@@ -1,7 +1,9 @@
-"""One trial from its spec to its outcome; what was done before is not done again."""
+"""Trials from their specs to their outcomes; what was done before is not done again."""
 
 import json
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ from search_spaces.axes.settings import Settings, with_sections
 from trainers.artifacts import Hypothesis
 from trainers.data.manifest import read_manifest
 from trainers.scoring.wer import score_pair
-from trainers.spec import TrialOutcome, TrialSpec
+from trainers.spec import EpochReport, TrialOutcome, TrialSpec
 from trainers.store import Store
 from trainers.strategies import find_strategy, sections
 from trainers.trial import Report, Trial
@@ -34,10 +36,39 @@ def run_trial(spec: TrialSpec, store: Store, report: Report) -> TrialOutcome:
     Raises:
         UserError: The data, a checkpoint or the settings do not fit.
     """
-    if store.has("outcomes", spec.key):
-        return load_outcome(store.path("outcomes", spec.key))
-    trial = Trial(spec, resolve_settings(dict(spec.settings)), store, report)
-    outcome, hypotheses = find_strategy(spec.strategy)(trial).run()
+    ((_, outcome),) = run_trials([spec], store, lambda _, epoch: report(epoch))
+    return outcome
+
+
+def run_trials(
+    specs: Sequence[TrialSpec], store: Store, report: Callable[[TrialSpec, EpochReport], bool]
+) -> Iterator[tuple[TrialSpec, TrialOutcome]]:
+    """Run trials of one strategy, or take their outcomes from the store.
+
+    Args:
+        specs: What is asked.
+        store: Where artifacts come from and go to.
+        report: Told every epoch of every trial; False asks the trial to stop because it is losing.
+
+    Yields:
+        Each spec with its outcome as soon as there is one, in any order.
+
+    Raises:
+        UserError: The data, a checkpoint or the settings of one of them do not fit; no further one is run.
+    """
+    trials = []
+    for spec in specs:
+        if store.has("outcomes", spec.key):
+            yield spec, load_outcome(store.path("outcomes", spec.key))
+        else:
+            trials.append(Trial(spec, resolve_settings(dict(spec.settings)), store, partial(report, spec)))
+    if trials:
+        for trial, outcome, hypotheses in find_strategy(specs[0].strategy).run_all(trials):
+            yield trial.spec, _keep(trial.spec, store, outcome, hypotheses)
+
+
+def _keep(spec: TrialSpec, store: Store, outcome: TrialOutcome, hypotheses: list[Hypothesis]) -> TrialOutcome:
+    """Put what came of a trial into the store, unless it was stopped."""
     if outcome.pruned:
         return outcome
 

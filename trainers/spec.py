@@ -55,6 +55,11 @@ class TrialSpec:
     code: str = field(default_factory=code_digest)
 
     @property
+    def name(self) -> str:
+        """``study#number``."""
+        return f"{self.study}#{self.number}"
+
+    @property
     def key(self) -> str:
         """Digest of all that decides the result; where files lie and which study asks does not."""
         needs = {name: [source.key for source in sources] for name, sources in self.needs.items()}

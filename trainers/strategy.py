@@ -5,6 +5,7 @@ holds ``SelfDistillation``. `TrainingStrategy` runs the life of a training trial
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
@@ -57,6 +58,16 @@ class Strategy(ABC):
         Returns:
             What came of it, and a hypothesis for every utterance of dev, in its order.
         """
+
+    @classmethod
+    def run_all(cls, trials: Sequence[Trial]) -> Iterator[tuple[Trial, TrialOutcome, list[Hypothesis]]]:
+        """Run trials one after another; a strategy whose trials can share work does it here.
+
+        Yields:
+            Each trial and what `run` gives for it, in any order.
+        """
+        for trial in trials:
+            yield trial, *cls(trial).run()
 
 
 class TrainingStrategy(Strategy):

@@ -9,53 +9,53 @@ from trainers.spec import EpochReport, TrialOutcome, TrialSpec
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A trial to run.
+    """Trials of one study to run in one process, which share what they can.
 
     Attributes:
-        spec: What is asked.
+        specs: What is asked.
         store: Folder of the artifacts.
-        log: File for what the trial prints.
+        logs: Folder for what they print: a file a trial, ``NUMBER.log``, or one for all of them, named by the first.
     """
 
-    spec: TrialSpec
+    specs: tuple[TrialSpec, ...]
     store: Path
-    log: Path
+    logs: Path
 
     @property
-    def name(self) -> str:
-        """``study#number``, unique among the jobs of a run."""
-        return f"{self.spec.study}#{self.spec.number}"
+    def trials(self) -> tuple[str, ...]:
+        """``study#number`` of each, unique among the jobs of a run."""
+        return tuple(spec.name for spec in self.specs)
 
 
 @dataclass(frozen=True, slots=True)
 class Reported:
-    """A job finished an epoch and waits to hear whether to go on."""
+    """A trial finished an epoch and waits to hear whether to go on."""
 
-    job: str
+    trial: str
     report: EpochReport
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A job came to its end."""
+    """A trial came to its end."""
 
-    job: str
+    trial: str
     outcome: TrialOutcome
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A job cannot be run; the message is for the user."""
+    """A trial cannot be run; the message is for the user."""
 
-    job: str
+    trial: str
     error: str
 
 
 @dataclass(frozen=True, slots=True)
 class Died:
-    """A job's process is gone without a word: killed, out of memory, crashed."""
+    """A trial's process is gone without a word: killed, out of memory, crashed; an event each of its trials."""
 
-    job: str
+    trial: str
     reason: str
 
 
@@ -65,16 +65,17 @@ Event = Reported | Finished | Failed | Died
 class Engine(Protocol):
     """Runs jobs, several at a time."""
 
-    slots: int
-    """How many jobs may run at once."""
+    @property
+    def free(self) -> int:
+        """How many more jobs may run now."""
 
     def start(self, job: Job) -> None:
-        """Start a job; the runner calls this only while fewer than `slots` run."""
+        """Start a job; the runner calls this only while a place is free."""
 
     def events(self, timeout: float) -> list[Event]:
         """What happened, waiting for the first thing to happen at most ``timeout`` seconds."""
 
-    def answer(self, job: str, go_on: bool) -> None:
+    def answer(self, trial: str, go_on: bool) -> None:
         """Answer a `Reported`."""
 
     def stop(self) -> None:

@@ -102,33 +102,37 @@ class SampledStudy:
 
     def note_trial(self, number: int, key: str, value: Any) -> None:
         """Note something of a trial; plain values."""
-        self._storage.set_trial_user_attr(self._trial(number)._trial_id, key, value)
+        self._storage.set_trial_user_attr(self._id(number), key, value)
 
-    def claim(self, owner: Owner, budget: int, sampler: SamplerSettings, seed: int) -> Claim | None:
-        """Take the next trial: one that waits, or a new one while the budget lasts.
+    def claim(self, owner: Owner, budget: int, sampler: SamplerSettings, seed: int, count: int = 1) -> list[Claim]:
+        """Take the next trials: those that wait, then new ones while the budget lasts.
 
         Args:
-            owner: Who will run it.
+            owner: Who will run them.
             budget: Trials the study may have in all.
             sampler: How a new point is chosen.
             seed: Seed of the choice; together with the trial's number it decides the point.
+            count: How many to take at most.
 
         Returns:
-            The claim, or None when nothing is left to take.
+            The claims; none when nothing is left to take.
         """
         with self._lock:
             trials = self._study.get_trials(deepcopy=False)
-            waiting = any(trial.state is optuna.trial.TrialState.WAITING for trial in trials)
-            if len(trials) >= budget and not waiting:
-                return None
-            self._study.sampler = choose_sampler(sampler, self.space, (seed * 1_000_003 + len(trials)) % 2**31)
-            trial = self._study.ask()
-            for axis in self.space:
-                if all(trial.params.get(name) == value for name, value in axis.when.items()):
-                    suggest(trial, axis)
-            trial.set_user_attr("owner", asdict(owner))
-        overrides = trial.user_attrs.get("overrides", {})
-        return Claim(trial.number, trial.params, overrides, trial.user_attrs.get("run_id", ""))
+            waiting = sum(trial.state is optuna.trial.TrialState.WAITING for trial in trials)
+            numbers = range(len(trials), max(len(trials), budget))
+            seeds = [*[len(trials)] * waiting, *numbers][:count]
+            return [self._ask(owner, sampler, (seed * 1_000_003 + known) % 2**31) for known in seeds]
+
+    def _ask(self, owner: Owner, sampler: SamplerSettings, seed: int) -> Claim:
+        self._study.sampler = choose_sampler(sampler, self.space, seed)
+        trial = self._study.ask()
+        for axis in self.space:
+            if all(trial.params.get(name) == value for name, value in axis.when.items()):
+                suggest(trial, axis)
+        trial.set_user_attr("owner", asdict(owner))
+        noted = trial.user_attrs
+        return Claim(trial.number, trial.params, noted.get("overrides", {}), noted.get("run_id", ""))
 
     def beat(self, number: int, owner: Owner) -> None:
         """Renew the lease of a running trial."""
@@ -246,8 +250,11 @@ class SampledStudy:
         strategy, promoted = attributes.get("strategy", ""), attributes.get("promoted")
         return _record(self._trial(number), self.campaign, self.name, strategy, promoted)
 
+    def _id(self, number: int) -> int:
+        return self._storage.get_trial_id_from_study_id_trial_number(self._study._study_id, number)
+
     def _trial(self, number: int) -> FrozenTrial:
-        return self._study.get_trials(deepcopy=False)[number]
+        return self._storage.get_trial(self._id(number))
 
 
 def _record(trial: FrozenTrial, campaign: str, study: str, strategy: str, promoted: int | None) -> TrialRecord:

@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from dataclasses import replace
 
 import psutil
 import pytest
@@ -27,10 +28,11 @@ def job(tiny_campaign, tmp_path):
     campaign = tiny_campaign.read()
     data = data_fingerprints(campaign)
 
-    def make(number=0, **params):
+    def make(*numbers, **params):
         point = {name.replace("__", "."): value for name, value in params.items()}
-        spec = make_spec(campaign, campaign.studies["baseline"], Claim(number, point, {}, ""), Start(), data)
-        return Job(spec, tiny_campaign.home.store, tmp_path / "logs" / f"{number}.log")
+        claims = [Claim(number, point, {}, "") for number in numbers or (0,)]
+        specs = (make_spec(campaign, campaign.studies["baseline"], claim, Start(), data) for claim in claims)
+        return Job(tuple(specs), tiny_campaign.home.store, tmp_path / "logs")
 
     return make
 
@@ -42,10 +44,22 @@ def collect(engine, until, answer=True, seconds=60):
         for event in engine.events(timeout=1.0):
             seen.append(event)
             if isinstance(event, Reported):
-                engine.answer(event.job, answer)
+                engine.answer(event.trial, answer)
             if isinstance(event, until):
                 return seen
     raise AssertionError(f"no {until} within {seconds} s, only {seen}")
+
+
+def drain(engine):
+    """How every trial ended, epochs answered."""
+    seen = []
+    while engine.free < 2:
+        for event in engine.events(timeout=1.0):
+            if isinstance(event, Reported):
+                engine.answer(event.trial, True)
+            else:
+                seen.append(event)
+    return seen
 
 
 def processes():
@@ -56,7 +70,7 @@ def test_a_job_reports_every_epoch_and_finishes(engine, job):
     engine.start(job())
     *reports, last = collect(engine, Finished)
     assert [event.report.epoch for event in reports] == [1, 2, 3, 4]
-    assert last.job == "baseline#0"
+    assert last.trial == "baseline#0"
     assert last.outcome.score.words == 8
 
 
@@ -64,7 +78,41 @@ def test_jobs_run_at_the_same_time_and_keep_apart(engine, job):
     for number in range(2):
         engine.start(job(number, train__lr=0.02 + number / 1000))
     seen = collect(engine, Finished) + collect(engine, Finished)
-    assert {event.job for event in seen if isinstance(event, Finished)} == {"baseline#0", "baseline#1"}
+    assert {event.trial for event in seen if isinstance(event, Finished)} == {"baseline#0", "baseline#1"}
+
+
+def test_the_trials_of_a_job_run_one_after_another_in_one_process(engine, job):
+    engine.start(job(3, 4))
+    assert engine.free == 1
+    assert [(type(event), event.trial) for event in drain(engine)] == [
+        (Finished, "baseline#3"),
+        (Finished, "baseline#4"),
+    ]
+    assert [path.name for path in job().logs.iterdir()] == ["3.log"]
+
+
+def test_a_trial_that_cannot_be_run_takes_no_other_of_its_job_with_it(engine, job, tmp_path):
+    good, bad, last = job(0, 1, 2).specs
+    bad = replace(bad, dev=tmp_path / "missing.jsonl", data={**bad.data, "dev": "of another set"})
+    engine.start(replace(job(), specs=(good, bad, last)))
+    seen = drain(engine)
+    kinds = {event.trial: type(event) for event in seen}
+    assert kinds == {"baseline#0": Finished, "baseline#1": Failed, "baseline#2": Finished}
+    assert "missing.jsonl" in next(event.error for event in seen if isinstance(event, Failed))
+
+
+def test_a_job_that_is_killed_is_noticed_for_each_trial_that_had_not_ended(engine, job):
+    engine.start(replace(job(), specs=job(0).specs + job(1, train__lr=0.025).specs))
+    ended = []
+    while not ended:
+        for event in engine.events(timeout=1.0):
+            if isinstance(event, Reported) and event.trial == "baseline#0":
+                engine.answer(event.trial, True)
+            elif isinstance(event, Finished):
+                ended.append(event.trial)
+    # the second trial waits for an answer, now or in a moment
+    os.kill(max(processes(), key=lambda p: p.create_time()).pid, signal.SIGKILL)
+    assert [(type(event), event.trial) for event in drain(engine)] == [(Died, "baseline#1")]
 
 
 def test_a_job_that_is_told_to_stop_finishes_as_pruned(engine, job):
@@ -81,8 +129,8 @@ def test_an_error_that_a_user_can_mend_is_passed_on_as_its_message(engine, job, 
     manifest.write_text(
         text.replace("features/", f"{tiny_campaign.read().data.train.parent}/features/"), encoding="utf-8"
     )
-    spec = type(broken.spec)(**{**{f: getattr(broken.spec, f) for f in broken.spec.__slots__}, "train": manifest})
-    engine.start(Job(spec, broken.store, broken.log))
+    spec = replace(broken.specs[0], train=manifest)
+    engine.start(Job((spec,), broken.store, broken.logs))
     (event,) = collect(engine, Failed)
     assert "frames" in event.error
     assert "Traceback" not in event.error
@@ -99,7 +147,7 @@ def test_a_job_whose_process_is_killed_is_noticed_and_its_log_stays(engine, job)
     os.kill(victim.pid, signal.SIGKILL)
     (event,) = collect(engine, Died)
     assert "SIGKILL" in event.reason
-    assert job().log.is_file()
+    assert (job().logs / "0.log").is_file()
 
 
 def test_a_stopped_engine_leaves_no_process_and_can_go_on(engine, job):

@@ -167,6 +167,27 @@ def test_a_second_run_runs_nothing(finished, monkeypatch):
     ]
 
 
+def test_trials_that_take_a_moment_share_processes(finished):
+    """A log is a process; those of trials that train are their own."""
+    campaign, records, _ = finished
+    logs = {study.name: len(list((campaign.home.logs / "tiny" / study.name).glob("*.log"))) for study in records}
+    assert logs["baseline"] == 2
+    assert logs["decoding"] < len(records[2].trials)
+
+
+def test_a_store_of_mlflow_that_is_gone_is_made_again_by_the_next_run(tiny_campaign):
+    campaign, home = tiny_campaign.read(), tiny_campaign.home
+    run(campaign, home, ["baseline"])
+    for path in home.root.glob("mlflow.db*"):
+        path.unlink()
+    (study,), notes = run(campaign, home, ["baseline"])
+    assert notes.of("started") == []
+    client = MlflowClient(home.tracking_uri)
+    (experiment,) = [one for one in client.search_experiments() if one.name == "tiny"]
+    shown = {run.data.tags["record"]: run.info.status for run in client.search_runs([experiment.experiment_id])}
+    assert shown == {"tiny/baseline": "FINISHED"} | {trial.name: "FINISHED" for trial in study.trials}
+
+
 def test_promotion_by_hand_moves_folder_and_alias_and_can_be_undone(finished):
     campaign, records, _ = finished
     champions = Champions(campaign.home, Tracker(campaign.home))
@@ -383,7 +404,7 @@ def test_two_runs_at_once_share_the_trials(tiny_campaign):
 
     def second(trial, report):
         if not taken:
-            taken.append(Sampling(home)._load("tiny", "baseline").claim(Owner.me(), 2, SamplerSettings(), 1))
+            taken.extend(Sampling(home)._load("tiny", "baseline").claim(Owner.me(), 2, SamplerSettings(), 1))
 
     notes = Notes()
     notes.on_epoch = second

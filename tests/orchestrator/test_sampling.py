@@ -22,7 +22,7 @@ def open_study(home, space=SPACE, points=(), definition=None, name="baseline"):
 
 
 def claim(study, budget=10, sampler=TPE, seed=1):
-    return study.claim(Owner.me(), budget, sampler, seed)
+    return next(iter(study.claim(Owner.me(), budget, sampler, seed)), None)
 
 
 def outcome(errors=3, seconds=1.0):
