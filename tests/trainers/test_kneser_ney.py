@@ -1,5 +1,6 @@
 import ctypes
 import gzip
+from collections import Counter
 from pathlib import Path
 
 import kenlm
@@ -9,13 +10,18 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from search_spaces.errors import LanguageModelError
-from trainers.decoding.kneser_ney import NGramModel, NGrams, estimate
+from trainers.decoding.arpa import NGramModel, NGrams
+from trainers.decoding.kneser_ney import estimate
 
 GOLDEN = Path(__file__).parents[1] / "data" / "lmplz"  # written by lmplz of KenLM 0.3.0, with --discount_fallback
 AN4 = Path(__file__).parents[2] / "data" / "an4" / "lm" / "train_text.txt"
 ODD = GOLDEN / "odd.txt"
 LAST = GOLDEN / "last.txt"  # its last word begins a sentence: the last trigram does not end in the last bigram
-MODELS = [(AN4, 2), (AN4, 3), (AN4, 4), (AN4, 5), (ODD, 2), (ODD, 3), (LAST, 4)]
+UNPRUNED = [
+    (text, order, ()) for text, order in ((AN4, 2), (AN4, 3), (AN4, 4), (AN4, 5), (ODD, 2), (ODD, 3), (LAST, 4))
+]
+PRUNED = [(AN4, 4, (0, 0, 1)), (AN4, 3, (0, 1, 2)), (AN4, 5, (1, 2, 3)), (ODD, 3, (0, 0, 1))]
+MODELS = [*UNPRUNED, *PRUNED]
 
 _log10f = ctypes.CDLL(None).log10f
 _log10f.argtypes, _log10f.restype = [ctypes.c_float], ctypes.c_float
@@ -29,10 +35,11 @@ def sentences(path: Path) -> list[str]:
     return path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
 
 
-def golden(path: Path, order: int) -> bytes:
+def golden(path: Path, order: int, prune: tuple[int, ...] = ()) -> bytes:
+    name = f"{order}.prune_{'_'.join(map(str, prune))}.arpa" if prune else f"{order}.arpa"
     if path == AN4:
-        return gzip.decompress((GOLDEN / f"an4.{order}.arpa.gz").read_bytes())
-    return path.with_suffix(f".{order}.arpa").read_bytes()
+        return gzip.decompress((GOLDEN / f"an4.{name}.gz").read_bytes())
+    return path.with_suffix(f".{name}").read_bytes()
 
 
 def load(model: NGramModel, folder: Path) -> kenlm.Model:
@@ -60,16 +67,16 @@ def state_after(reader: kenlm.Model, context: list[str]) -> kenlm.State:
 
 
 @same_log10f
-@pytest.mark.parametrize(("text", "order"), MODELS)
-def test_the_file_is_the_one_that_lmplz_writes_byte_for_byte(text, order, tmp_path):
-    estimate(sentences(text), order, discount_fallback=text != AN4).write(tmp_path / "model.arpa")
-    assert (tmp_path / "model.arpa").read_bytes() == golden(text, order)
+@pytest.mark.parametrize(("text", "order", "prune"), MODELS)
+def test_the_file_is_the_one_that_lmplz_writes_byte_for_byte(text, order, prune, tmp_path):
+    estimate(sentences(text), order, discount_fallback=text != AN4, prune=prune).write(tmp_path / "model.arpa")
+    assert (tmp_path / "model.arpa").read_bytes() == golden(text, order, prune)
 
 
-@pytest.mark.parametrize(("text", "order"), MODELS)
-def test_ngrams_probabilities_and_backoffs_are_those_of_lmplz_whatever_the_c_library(text, order):
-    model = estimate(sentences(text), order, discount_fallback=text != AN4)
-    fields = [line.split("\t") for line in golden(text, order).decode().split("\n") if "\t" in line]
+@pytest.mark.parametrize(("text", "order", "prune"), MODELS)
+def test_ngrams_probabilities_and_backoffs_are_those_of_lmplz_whatever_the_c_library(text, order, prune):
+    model = estimate(sentences(text), order, discount_fallback=text != AN4, prune=prune)
+    fields = [line.split("\t") for line in golden(text, order, prune).decode().split("\n") if "\t" in line]
     ours = [" ".join(row) for k in range(1, order + 1) for row in rows(model, k)]
     assert ours == [field[1] for field in fields]
     probs = np.concatenate([grams.log10_probs for grams in model.orders])
@@ -78,23 +85,23 @@ def test_ngrams_probabilities_and_backoffs_are_those_of_lmplz_whatever_the_c_lib
     np.testing.assert_allclose(backoffs, [float(field[2]) for field in fields if len(field) == 3], atol=1e-6)
 
 
-@pytest.mark.parametrize(("text", "order"), MODELS)
-def test_kenlm_scores_every_ngram_as_the_model_says(text, order, tmp_path):
-    model = estimate(sentences(text), order, discount_fallback=text != AN4)
+@pytest.mark.parametrize(("text", "order", "prune"), MODELS)
+def test_kenlm_scores_every_ngram_as_the_model_says(text, order, prune, tmp_path):
+    model = estimate(sentences(text), order, discount_fallback=text != AN4, prune=prune)
     reader = load(model, tmp_path)
     assert reader.order == order
     scores = [reader.BaseScore(state_after(reader, row[:-1]), row[-1], kenlm.State()) for row in rows(model, order)]
     np.testing.assert_allclose(scores, model.orders[-1].log10_probs, rtol=1e-6)
 
 
+texts = st.lists(st.lists(st.sampled_from("abcdefgh"), max_size=8).map(" ".join), min_size=1, max_size=30).filter(any)
+thresholds = st.lists(st.integers(0, 3), max_size=5).map(sorted).map(tuple)
+
+
 @settings(max_examples=60, deadline=None)
-@given(
-    text=st.lists(st.lists(st.sampled_from("abcdefgh"), max_size=8).map(" ".join), min_size=1, max_size=30),
-    order=st.integers(2, 5),
-)
-def test_the_probabilities_of_all_words_after_any_context_sum_to_one(text, order, tmp_path_factory):
-    assume(any(text))
-    model = estimate(text, order, discount_fallback=True)
+@given(text=texts, order=st.integers(2, 5), prune=st.just(()) | thresholds)
+def test_the_probabilities_of_all_words_after_any_context_sum_to_one(text, order, prune, tmp_path_factory):
+    model = try_to_prune(text, order, prune)
     reader = load(model, tmp_path_factory.mktemp("arpa"))
     contexts = [[]] + [row for k in range(1, order) for row in rows(model, k) if row[-1] not in ("<unk>", "</s>")]
     predicted = ("<unk>", "</s>", *model.words)
@@ -102,6 +109,55 @@ def test_the_probabilities_of_all_words_after_any_context_sum_to_one(text, order
         state = state_after(reader, context)
         total = sum(10 ** reader.BaseScore(state, word, kenlm.State()) for word in predicted)
         assert total == pytest.approx(1, abs=2e-6), context
+
+
+def try_to_prune(text: list[str], order: int, prune: tuple[int, ...]) -> NGramModel:
+    try:
+        return estimate(text, order, discount_fallback=True, prune=prune[:order])
+    except LanguageModelError as error:
+        assume("no word occurs more than" not in str(error))
+        raise
+
+
+@given(text=texts, order=st.integers(2, 5), prune=thresholds)
+def test_pruning_keeps_what_occurs_more_often_than_the_threshold_and_all_its_parts(text, order, prune):
+    model = try_to_prune(text, order, prune)
+    padded = [("<s> " + sentence + " </s>").split() for sentence in text]
+    kept = [set(map(tuple, rows(model, k))) for k in range(1, order + 1)]
+    limits = (*prune[:order], *[prune[-1] if prune else 0] * order)
+    for k in range(1, order + 1):
+        counts = Counter(tuple(words[i : i + k]) for words in padded for i in range(len(words) - k + 1))
+        own = {("<unk>",), ("<s>",), ("</s>",)} if k == 1 else set()
+        assert kept[k - 1] == {gram for gram, count in counts.items() if count > limits[k - 1]} | own
+        if k > 1:
+            assert {gram[1:] for gram in kept[k - 1]} | {gram[:-1] for gram in kept[k - 1]} <= kept[k - 2]
+
+
+def test_zeros_prune_nothing():
+    assert rows(estimate(["a b a", "b"], 3, discount_fallback=True, prune=(0,)), 3) == rows(
+        estimate(["a b a", "b"], 3, discount_fallback=True), 3
+    )
+
+
+@pytest.mark.parametrize(
+    ("prune", "words"),
+    [
+        ((1, 0), "prune 1 0: .* never decrease"),
+        ((-1,), "prune -1: thresholds are 0 or more"),
+        ((0, 0, 1), "prune 0 0 1: 3 thresholds, but the model has n-grams of 2 orders"),
+        ((9,), "no word occurs more than 9 times"),
+    ],
+)
+def test_thresholds_that_prune_nothing_sensible_are_refused(prune, words):
+    with pytest.raises(LanguageModelError, match=words):
+        estimate(["a b a"], 2, discount_fallback=True, prune=prune)
+
+
+def test_a_model_ends_its_sentences_even_where_all_sentences_are_fewer_than_pruned_words(tmp_path):
+    model = estimate(["a a a b a a", "a b"], 2, discount_fallback=True, prune=(2,))  # lmplz gives </s> 2 ** 63
+    assert model.vocabulary == ("<unk>", "<s>", "</s>", "a")
+    assert (model.orders[0].log10_probs <= 0).all()
+    assert -2 < load(model, tmp_path).score("a") < 0
 
 
 def test_an_empty_sentence_says_that_a_sentence_may_end_where_it_begins():
@@ -163,6 +219,14 @@ def test_a_discount_of_zero_which_would_leave_a_file_that_kenlm_cannot_load_coun
     with pytest.raises(LanguageModelError, match="discount_fallback"):
         estimate(text, 2)
     assert load(estimate(text, 2, discount_fallback=True), tmp_path).order == 2
+
+
+def test_a_name_that_ends_in_gz_gets_the_same_file_packed_and_the_same_bytes_every_time(tmp_path):
+    model = estimate(sentences(ODD), 3, discount_fallback=True)
+    for name in ("a.arpa", "a.arpa.gz", "b.arpa.gz"):
+        model.write(tmp_path / name)
+    assert gzip.decompress((tmp_path / "a.arpa.gz").read_bytes()) == (tmp_path / "a.arpa").read_bytes()
+    assert (tmp_path / "a.arpa.gz").read_bytes() == (tmp_path / "b.arpa.gz").read_bytes()
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):

@@ -6,6 +6,7 @@ unknown_offset`` more, and a word begun that no known word starts with costs ``u
 """
 
 import logging
+from pathlib import Path
 from types import TracebackType
 
 import kenlm
@@ -44,12 +45,19 @@ class _WordModel(LanguageModel):
         return self.alpha * end * _NATS_PER_DECADE, prev_state
 
 
-def _quietly() -> kenlm.Config:
-    """Load without a progress bar on standard error."""
+def load_ngrams(path: Path) -> kenlm.Model:
+    """A language model by KenLM, without its progress bar on standard error.
+
+    Raises:
+        LanguageModelError: KenLM cannot load the file.
+    """
     config = kenlm.Config()
     config.show_progress = False
     config.arpa_complain = kenlm.ARPALoadComplain.NONE
-    return config
+    try:
+        return kenlm.Model(str(path), config)
+    except (OSError, RuntimeError) as error:
+        raise LanguageModelError(f"{path} cannot be loaded: {error}") from error
 
 
 class BeamDecoder:
@@ -69,10 +77,10 @@ class BeamDecoder:
         self._alphabet = alphabet
         model = None
         if language_model is not None:
+            loaded = load_ngrams(language_model.arpa)
             try:
-                loaded = kenlm.Model(str(language_model.arpa), _quietly())
                 words = language_model.words
-            except (OSError, RuntimeError, UnicodeDecodeError) as error:
+            except (OSError, UnicodeDecodeError) as error:
                 raise LanguageModelError(f"{language_model.arpa} cannot be loaded: {error}") from error
             refuse_foreign_words(alphabet, words, str(language_model.arpa))
             model = _WordModel(loaded, words)

@@ -1,9 +1,10 @@
 r"""Interpolated modified Kneser-Ney n-gram models, written as ARPA files that KenLM loads.
 
 KenLM's Python package reads language models and cannot estimate them; its ``lmplz`` does, and comes in no wheel. This
-module writes the bytes that ``lmplz -o N`` writes without pruning: float32 throughout, in the same order of operations.
-It departs from lmplz where KenLM could not read the result (a discount of zero, the word ``<UNK>``), and it ends every
-sentence, the last one too when its newline is missing.
+module makes what ``lmplz -o N`` makes, byte for byte, also with ``--prune``: float32 throughout, in the same order of
+operations. It departs from lmplz where KenLM could not read the result (a discount of zero, the word ``<UNK>``), where
+pruned words outnumber sentences (lmplz then spoils ``</s>``), and it ends every sentence, the last one too when its
+newline is missing.
 
 With :math:`a(hw)` the adjusted count of word :math:`w` after context :math:`h`, and :math:`h'` the context without its
 first word (Chen & Goodman 1998, equations 25 to 27; Heafield et al. 2013, section 3):
@@ -26,6 +27,15 @@ where :math:`n_j` is how many n-grams of the order have adjusted count j, taken 
 with the uniform distribution over the vocabulary, ``<unk>`` included and ``<s>`` not, so ``<unk>`` gets the mass of a
 word never seen.
 
+Pruning drops the n-grams of order k that occur at most :math:`\theta_k` times, and with :math:`P(h)` the dropped words
+after h gives their counts to the back-off, so that probabilities sum to one as before; adjusted counts and discounts
+stay those of the whole text. As :math:`\theta_1 \le \theta_2 \le \dots`, what is kept has its parts kept.
+
+.. math::
+
+    \gamma(h) = \frac{\sum_{j=1}^{3} D_j\, |\{w \notin P(h) : \min(a(hw), 3) = j\}| + \sum_{w \in P(h)} a(hw)}
+        {\sum_w a(hw)}
+
 Sources:
     S. F. Chen and J. Goodman, An Empirical Study of Smoothing Techniques for Language Modeling, TR-10-98, Harvard 1998.
     K. Heafield, I. Pouzyrevsky, J. H. Clark and P. Koehn, Scalable Modified Kneser-Ney Language Model Estimation,
@@ -33,30 +43,23 @@ Sources:
 """
 
 import ctypes
-import os
-import re
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
-from typing import TextIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from search_spaces.errors import LanguageModelError
-
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float32]
+from trainers.decoding.arpa import SPECIAL, Floats, Ints, NGramModel, NGrams
+from trainers.decoding.texts import refuse_reserved, split_words
 
 BOS, EOS = 1, 2
-SPECIAL = ("<unk>", "<s>", "</s>")
-RESERVED = frozenset((*SPECIAL, "<UNK>"))  # lmplz takes <UNK> for a word, but KenLM reads it back as <unk>
 ORDERS = range(2, 7)
 FALLBACK = (0.0, 0.5, 1.0, 1.5)
 
-_WORD = re.compile(r"[^\0\t\n\r ]+")  # lmplz's separators; str.split would also split at a no-break space
+Flags = NDArray[np.bool_]
 
 # numpy's log10 differs from the C library's in the last bit, and between processors.
 _log10f = ctypes.CDLL(None).log10f
@@ -64,66 +67,9 @@ _log10f.argtypes = [ctypes.c_float]
 _log10f.restype = ctypes.c_float
 
 
-@dataclass(frozen=True, slots=True)
-class NGrams:
-    """All n-grams of one order k, sorted by the last word, then the word before it, and so on.
-
-    Attributes:
-        ids: Words as indices into the vocabulary; (n-grams, k), int64.
-        log10_probs: Log10 probability of the last word after the others; (n-grams,), float32.
-        log10_backoffs: Log10 of the weight with which longer contexts fall back here; (n-grams,), float32. Zeros where
-            nothing longer was seen.
-    """
-
-    ids: Ints
-    log10_probs: Floats
-    log10_backoffs: Floats
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-
-@dataclass(frozen=True, slots=True)
-class NGramModel:
-    """A back-off language model.
-
-    Attributes:
-        vocabulary: ``<unk>``, ``<s>``, ``</s>``, then the words in the order in which the text first has them.
-        orders: The n-grams of order 1, 2, and so on. High orders are empty where every sentence is too short for them.
-    """
-
-    vocabulary: tuple[str, ...]
-    orders: tuple[NGrams, ...]
-
-    @property
-    def words(self) -> tuple[str, ...]:
-        """The words of the text, without ``<unk>``, ``<s>`` and ``</s>``: what a beam decoder has to be given."""
-        return self.vocabulary[len(SPECIAL) :]
-
-    def write(self, path: Path) -> None:
-        """Write an ARPA file in UTF-8, beside its place and then renamed: there is never half a model at ``path``."""
-        beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-        try:
-            with beside.open("w", encoding="utf-8", newline="\n") as out:
-                self._print(out)
-            beside.replace(path)
-        finally:
-            beside.unlink(missing_ok=True)
-
-    def _print(self, out: TextIO) -> None:
-        out.write("\\data\\\n")
-        out.writelines(f"ngram {k}={len(grams)}\n" for k, grams in enumerate(self.orders, 1))
-        for k, grams in enumerate(self.orders, 1):
-            out.write(f"\n\\{k}-grams:\n")
-            texts = (" ".join([self.vocabulary[word] for word in row]) for row in grams.ids.tolist())
-            columns = [_shortest(grams.log10_probs), texts, _shortest(grams.log10_backoffs)]
-            if k == len(self.orders):
-                columns.pop()
-            out.writelines("\t".join(fields) + "\n" for fields in zip(*columns, strict=True))
-        out.write("\n\\end\\\n")
-
-
-def estimate(sentences: Iterable[str], order: int, *, discount_fallback: bool = False) -> NGramModel:
+def estimate(
+    sentences: Iterable[str], order: int, *, discount_fallback: bool = False, prune: Sequence[int] = ()
+) -> NGramModel:
     """Estimate an interpolated modified Kneser-Ney model, as ``lmplz -o order`` does.
 
     Args:
@@ -132,18 +78,43 @@ def estimate(sentences: Iterable[str], order: int, *, discount_fallback: bool = 
         order: Length of the longest n-grams, 2 to 6.
         discount_fallback: Take the discounts 0.5, 1 and 1.5 for each order whose discounts cannot be estimated, as
             ``lmplz --discount_fallback`` does. Small and repetitive texts need it.
+        prune: For orders 1, 2 and so on: drop n-grams that occur so many times or fewer, as ``lmplz --prune`` does. The
+            last one holds for the orders above it too; it never decreases. Empty, or zeros: keep all.
 
     Raises:
-        LanguageModelError: The order is out of range, there are no words, a reserved word stands in the text, or the
-            discounts cannot be estimated and ``discount_fallback`` is off.
+        LanguageModelError: The order is out of range, the thresholds are not of that kind or leave no words, there are
+            no words, a reserved word stands in the text, or the discounts cannot be estimated and
+            ``discount_fallback`` is off.
     """
     if order not in ORDERS:
         raise LanguageModelError(f"order {order}: KenLM loads language models of orders {ORDERS[0]} to {ORDERS[-1]}")
+    thresholds = pruning_thresholds(prune, order)
     vocabulary, tokens, depth = _read(sentences)
     counts = _count(tokens, depth, order, len(vocabulary))
     adjusted = _adjust(counts)
     discounts = _discounts(_counts_of_counts(counts, adjusted), discount_fallback)
-    return NGramModel(vocabulary, _interpolate(counts, adjusted, discounts))
+    kept = _kept(counts, thresholds)
+    if not kept[0][len(SPECIAL) :].any():
+        raise LanguageModelError(f"no word occurs more than {thresholds[0]} times: prune the 1-grams less")
+    words = tuple(word for word, keep in zip(vocabulary, kept[0].tolist(), strict=True) if keep)
+    return NGramModel(words, _interpolate(counts, adjusted, discounts, kept))
+
+
+def pruning_thresholds(prune: Sequence[int], order: int) -> tuple[int, ...]:
+    """A threshold for every order: the last one given holds for those above it.
+
+    Raises:
+        LanguageModelError: They are more than the order, negative, or decrease.
+    """
+    given = " ".join(map(str, prune))
+    if len(prune) > order:
+        raise LanguageModelError(f"prune {given}: {len(prune)} thresholds, but the model has n-grams of {order} orders")
+    if any(low > high for low, high in pairwise((0, *prune))):
+        raise LanguageModelError(
+            f"prune {given}: thresholds are 0 or more and never decrease from one order to the next, or an n-gram "
+            "would outlive its parts"
+        )
+    return (*prune, *[prune[-1] if prune else 0] * (order - len(prune)))
 
 
 def _read(sentences: Iterable[str]) -> tuple[tuple[str, ...], Ints, Ints]:
@@ -151,12 +122,8 @@ def _read(sentences: Iterable[str]) -> tuple[tuple[str, ...], Ints, Ints]:
     ids = dict(zip(SPECIAL, range(len(SPECIAL)), strict=True))
     tokens, lengths = array("q"), array("q")
     for number, sentence in enumerate(sentences, 1):
-        words = _WORD.findall(sentence)
-        if not RESERVED.isdisjoint(words):
-            raise LanguageModelError(
-                f"sentence {number} of the text has {' '.join(sorted(RESERVED.intersection(words)))}, which language "
-                "models reserve: remove it; the ends of sentences are marked without being written in the text"
-            )
+        words = split_words(sentence)
+        refuse_reserved(words, f"sentence {number} of the text")
         tokens.append(BOS)
         tokens.extend([ids.setdefault(word, len(ids)) for word in words])
         tokens.append(EOS)
@@ -253,7 +220,8 @@ def _discounts(tables: Sequence[Ints], fallback: bool) -> list[Floats]:
         raise LanguageModelError(
             "the text is too small or too repetitive to estimate Kneser-Ney discounts: every order needs n-grams "
             f"with adjusted counts 1, 2 and 3, and fewer of the higher. Here {'; '.join(failures)}. Give more text or "
-            "each sentence once, or set discount_fallback to take the discounts 0.5, 1 and 1.5 for such orders"
+            "each sentence once, or set discount_fallback (--discount-fallback) to take the discounts 0.5, 1 and "
+            "1.5 for such orders"
         )
     return discounts
 
@@ -270,38 +238,50 @@ def _closed_form(table: Ints) -> Floats | None:
     return np.append(np.float32(0), amounts) if np.all((amounts > 0) & (amounts <= j)) else None
 
 
+def _kept(counts: Sequence[_Counts], thresholds: Sequence[int]) -> list[Flags]:
+    """Which n-grams of every order are not pruned."""
+    kept = [grams.occurrences > threshold for grams, threshold in zip(counts, thresholds, strict=True)]
+    kept[0][: len(SPECIAL)] = True
+    return kept
+
+
 def _interpolate(
-    counts: Sequence[_Counts], adjusted: Sequence[Ints], discounts: Sequence[Floats]
+    counts: Sequence[_Counts], adjusted: Sequence[Ints], discounts: Sequence[Floats], kept: Sequence[Flags]
 ) -> tuple[NGrams, ...]:
     """Probabilities from the lowest order up."""
     contexts = [1, *map(len, counts)]
     weights = [
-        _context_weights(grams.context, numbers, discount, size)
-        for grams, numbers, discount, size in zip(counts, adjusted, discounts, contexts[:-1], strict=True)
+        _context_weights(grams.context, numbers, discount, keep, size)
+        for grams, numbers, discount, keep, size in zip(counts, adjusted, discounts, kept, contexts[:-1], strict=True)
     ]
     backoffs = [gamma for gamma, _ in weights[1:]] + [np.ones(contexts[-1], dtype=np.float32)]
     ids = np.zeros((1, 0), dtype=np.int64)
-    probs = np.array([1 / (len(counts[0]) - 1)], dtype=np.float32)  # uniform, without <s>
+    probs = np.array([1 / (np.count_nonzero(kept[0]) - 1)], dtype=np.float32)  # uniform, without <s>
+    number = np.cumsum(kept[0]) - 1  # of a word among those that are kept
     orders: list[NGrams] = []
-    for grams, numbers, discount, (gamma, total), backoff in zip(
-        counts, adjusted, discounts, weights, backoffs, strict=True
+    for grams, numbers, discount, (gamma, total), backoff, keep in zip(
+        counts, adjusted, discounts, weights, backoffs, kept, strict=True
     ):
         seen = (numbers.astype(np.float32) - discount[np.minimum(numbers, 3)]) / total[grams.context]
         probs = seen + gamma[grams.context] * probs[grams.suffix]
         if not orders:
             probs[BOS] = 1  # never predicted; ARPA files have its logarithm as 0
         ids = np.column_stack([grams.first, ids[grams.suffix]])
-        orders.append(NGrams(ids, np.minimum(_log10(probs), np.float32(0)), _log10(backoff)))
+        logs = np.minimum(_log10(probs[keep]), np.float32(0))
+        orders.append(NGrams(number[ids[keep]], logs, _log10(backoff[keep])))
     return tuple(orders)
 
 
-def _context_weights(context: Ints, numbers: Ints, discount: Floats, contexts: int) -> tuple[Floats, Floats]:
+def _context_weights(
+    context: Ints, numbers: Ints, discount: Floats, keep: Flags, contexts: int
+) -> tuple[Floats, Floats]:
     """The back-off weight gamma and the sum of adjusted counts of each context; 1 and 1 where nothing follows it."""
     total = np.bincount(context, weights=numbers, minlength=contexts).astype(np.float32)
     mass = np.zeros(contexts, dtype=np.float32)
     for j in (1, 2, 3):
-        followers = np.bincount(context[np.minimum(numbers, 3) == j], minlength=contexts)
+        followers = np.bincount(context[keep & (np.minimum(numbers, 3) == j)], minlength=contexts)
         mass += discount[j] * followers.astype(np.float32)
+    mass += np.bincount(context[~keep], weights=numbers[~keep], minlength=contexts).astype(np.float32)
     ends = total == 0
     mass[ends] = total[ends] = 1
     return mass / total, total
@@ -312,16 +292,3 @@ def _log10(values: Floats) -> Floats:
     different, inverse = np.unique(values, return_inverse=True)
     logs = np.fromiter(map(_log10f, different.tolist()), dtype=np.float32, count=len(different))
     return logs[inverse]
-
-
-def _shortest(values: Floats) -> Iterator[str]:
-    """The fewest digits that read back as the same float32, in the notation of KenLM's number writer."""
-    different, inverse = np.unique(values, return_inverse=True)
-    texts = [_digits(value) for value in different]
-    return map(texts.__getitem__, inverse.tolist())
-
-
-def _digits(value: np.float32) -> str:
-    if value != 0 and abs(value) < np.float32(1e-6):
-        return np.format_float_scientific(value, trim="-", exp_digits=1)
-    return np.format_float_positional(value, trim="-")

@@ -1,6 +1,7 @@
-"""Whether a language model's words can be written in an alphabet; a decoder says nothing when they cannot."""
+"""Whether a language model's words are those of the labels and of the transcripts; a decoder says nothing if not."""
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence, Set
 
 from search_spaces.errors import LanguageModelError
 from trainers.data.labels import Alphabet
@@ -39,3 +40,34 @@ def refuse_foreign_words(alphabet: Alphabet, words: Sequence[str], source: str) 
             f"no word of {source} can be written in the labels: words such as {' '.join(words[:5])}, labels such as "
             f"{labels}. Take a language model of the transcripts' language and spelling"
         )
+
+
+def unknown_words(wanted: Counter[str], known: Collection[str], source: str, model: str) -> str:
+    """Say which words a language model lacks: to it they are all one unknown word, and the decoder avoids them.
+
+    Args:
+        wanted: The words it should know, and how often each is wanted.
+        known: The words it knows.
+        source: Where the words come from, for the message.
+        model: The language model, for the message.
+
+    Returns:
+        A sentence with their share and the most frequent of them; empty if it lacks none.
+    """
+    known = known if isinstance(known, Set) else frozenset(known)
+    missing = Counter({word: count for word, count in wanted.items() if word not in known})
+    if not missing:
+        return ""
+    shown = ", ".join(f"{word} ({count})" if count > 1 else word for word, count in missing.most_common(10))
+    more = f" and {len(missing) - 10} more" if len(missing) > 10 else ""
+    said = (
+        f"{missing.total()} of {wanted.total()} words of {source} ({100 * missing.total() / wanted.total():.1f} %) are "
+        f"unknown to {model}: {shown}{more}"
+    )
+    folded = {word.casefold() for word in known}
+    other_case = sum(word.casefold() in folded for word in missing)
+    if other_case:
+        said += (
+            f". It has {other_case} of these {len(missing)} in another case: write texts and transcripts in one case"
+        )
+    return said

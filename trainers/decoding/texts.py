@@ -1,0 +1,76 @@
+"""The texts that language models are made of and tried on: a sentence a line, UTF-8, plain or compressed by gzip."""
+
+import gzip
+import re
+import sys
+import zlib
+from collections.abc import Iterable, Iterator
+from io import BufferedReader
+from pathlib import Path
+from typing import IO, cast
+
+from search_spaces.errors import LanguageModelError
+from trainers.decoding.arpa import RESERVED
+
+STDIN = Path("-")
+
+_WORD = re.compile(r"[^\0\t\n\r ]+")  # lmplz's separators; str.split would also split at a no-break space
+
+
+def split_words(sentence: str) -> list[str]:
+    """The words of a sentence, as lmplz finds them."""
+    return _WORD.findall(sentence)
+
+
+def read_sentences(paths: Iterable[Path]) -> Iterator[str]:
+    """The lines of texts one after another, without their ends; ``-`` is standard input.
+
+    A mark of byte order at the start is no part of the first word. What follows the last newline is a sentence unless
+    it is empty.
+
+    Raises:
+        LanguageModelError: A text cannot be read, or a line is not UTF-8 or holds a word that language models reserve.
+    """
+    for path in paths:
+        name = "standard input" if path == STDIN else str(path)
+        try:
+            if path == STDIN:
+                yield from _lines(name, cast(BufferedReader, sys.stdin.buffer))
+            else:
+                with path.open("rb") as file:
+                    yield from _lines(name, file)
+        except (OSError, EOFError, zlib.error) as error:
+            raise LanguageModelError(f"{name} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+
+
+def open_packed(file: BufferedReader) -> IO[bytes]:
+    """A file, unpacked if its first bytes are gzip's."""
+    return cast(IO[bytes], gzip.GzipFile(fileobj=file)) if file.peek(2)[:2] == b"\x1f\x8b" else file
+
+
+def _lines(name: str, file: BufferedReader) -> Iterator[str]:
+    for number, line in enumerate(open_packed(file), 1):
+        try:
+            sentence = line.decode("utf-8-sig" if number == 1 else "utf-8").removesuffix("\n")
+        except UnicodeDecodeError as error:
+            raise LanguageModelError(
+                f"{name}, line {number} is not UTF-8: {error.reason} at byte {error.start + 1} of the line; "
+                "convert the text, or name the right file"
+            ) from error
+        if "<" in sentence:
+            refuse_reserved(split_words(sentence), f"{name}, line {number}")
+        yield sentence
+
+
+def refuse_reserved(words: Iterable[str], place: str) -> None:
+    """Refuse words that a language model has of its own.
+
+    Raises:
+        LanguageModelError: One is there.
+    """
+    found = RESERVED.intersection(words)
+    if found:
+        raise LanguageModelError(
+            f"{place} has {' '.join(sorted(found))}, which language models reserve: remove it; the ends of sentences "
+            "are marked without being written in the text"
+        )
