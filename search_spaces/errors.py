@@ -9,6 +9,7 @@
     ├── ModelError             a module of the user's own that cannot be imported, built or used
     ├── CheckpointError        a checkpoint that does not load or does not fit
     ├── Diverged               a run whose loss is no number any more (trainers/loop.py)
+    ├── ScoringError           texts that no error rate can be computed of
     ├── StudyMismatchError     a stored study was made from another definition
     └── StoreError             a folder or database that cannot be read or written
 
@@ -80,6 +81,10 @@ class ModelError(UserError):
 
 class CheckpointError(UserError):
     """A checkpoint that does not load, or does not fit where it is asked to serve."""
+
+
+class ScoringError(UserError):
+    """Texts that no error rate can be computed of, or a scorer that does not exist."""
 
 
 class StudyMismatchError(UserError):

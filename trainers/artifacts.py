@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from search_spaces.errors import ScoringError
+
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
@@ -124,6 +126,10 @@ class Score:
         """Word error rate in percent.
 
         Raises:
-            ZeroDivisionError: There is no reference word.
+            ScoringError: There is no reference word.
         """
+        if not self.words:
+            raise ScoringError(
+                "the references hold no word: there is nothing that a word error rate could be a share of"
+            )
         return 100.0 * self.errors / self.words

@@ -2,6 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from search_spaces.errors import ScoringError
 from trainers.artifacts import Score
 from trainers.scoring.wer import score_pair, score_set
 
@@ -80,5 +81,5 @@ def test_a_hypothesis_too_few_or_too_many_is_refused():
 
 
 def test_a_set_without_words_has_no_rate():
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(ScoringError, match="no word"):
         _ = score_set([], []).wer

@@ -1,6 +1,6 @@
 """Word errors by Levenshtein alignment, all three kinds of error weighing the same."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from rapidfuzz.distance import Levenshtein
 
@@ -18,11 +18,20 @@ def score_pair(reference: str, hypothesis: str) -> Score:
         reference: What was said.
         hypothesis: What was recognised.
     """
-    words = reference.split()
+    return score_words(reference.split(), hypothesis.split())
+
+
+def score_words(reference: Sequence[str], hypothesis: Sequence[str]) -> Score:
+    """Errors of one utterance in words, or in characters: whatever stands in the sequences.
+
+    Args:
+        reference: What was said.
+        hypothesis: What was recognised.
+    """
     counts = {"replace": 0, "delete": 0, "insert": 0}
-    for operation in Levenshtein.editops(words, hypothesis.split()):
+    for operation in Levenshtein.editops(reference, hypothesis):
         counts[operation.tag] += 1
-    return Score(counts["replace"], counts["delete"], counts["insert"], len(words))
+    return Score(counts["replace"], counts["delete"], counts["insert"], len(reference))
 
 
 def score_set(references: Iterable[str], hypotheses: Iterable[str]) -> Score:
