@@ -42,7 +42,7 @@ def digest_files(paths: Iterable[Path]) -> str:
 def code_digest() -> str:
     """A key for the source of this package: artifacts of other code are not taken for those of this code."""
     root = Path(__file__).parent
-    return digest_files(sorted(root.rglob("*.py")))
+    return digest_files(sorted(path for path in root.rglob("*") if path.suffix in (".py", ".c", ".h")))
 
 
 def write_text(path: Path, text: str) -> None:

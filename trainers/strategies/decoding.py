@@ -11,8 +11,8 @@ from search_spaces.schema import Need, StrategySchema
 from trainers.artifacts import Hypothesis
 from trainers.checkpoint import load_checkpoint
 from trainers.decoding.adjust import adjust_set
-from trainers.decoding.beam import BeamDecoder
 from trainers.decoding.greedy import greedy_set
+from trainers.decoding.searching import search_set
 from trainers.emission import posteriors
 from trainers.prior import label_prior
 from trainers.spec import TrialOutcome
@@ -59,10 +59,10 @@ class Decoding(Strategy):
             outcome = score_outcome(dev, hypotheses, checkpoint, source.key, name, "greedy")
         else:
             model, files = trial.settings.language_model, trial.language_model
-            with BeamDecoder(checkpoint.alphabet, files) as decoder:
-                hypotheses = decoder.decode_set(frames, settings)
+            searched = search_set(checkpoint.alphabet, files, frames, [settings])
+            (hypotheses,) = searched.hypotheses
             label = f"beam {settings.beam_width}, {model.order if model else 0}-gram"
             outcome = score_outcome(dev, hypotheses, checkpoint, source.key, name, label)
-            outcome = replace(outcome, language_model=files.key if files else "")
+            outcome = replace(outcome, language_model=files.key if files else "", notes=(searched.note,))
         seconds, cpu = time.perf_counter() - began, time.process_time() - cpu_began
         return replace(outcome, prior=prior_key, seconds=seconds, cpu_seconds=cpu), hypotheses
