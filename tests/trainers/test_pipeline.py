@@ -6,7 +6,7 @@ import pytest
 
 from search_spaces.errors import CheckpointError, LanguageModelError
 from trainers.artifacts import Score
-from trainers.pipeline import load_outcome, resolve_settings, run_trial
+from trainers.pipeline import load_outcome, resolve_settings, run_trial, run_trials
 from trainers.spec import EpochReport, Ingredient, TrialOutcome
 from trainers.store import Store
 
@@ -187,6 +187,25 @@ def test_a_decoding_trial_never_runs_the_network(make_spec, store, source, train
     assert outcome.epochs == ()
     if method == "greedy":
         assert outcome.score == trained.score
+
+
+def test_decoding_trials_run_together_give_what_each_gives_alone(make_spec, source, trained, tmp_path):
+    points = [{"decoding.alpha": alpha, "decoding.beam_width": width} for alpha in (0.0, 0.7) for width in (3, 20)]
+    points += [{"decoding.temperature": 2.0}, {"decoding.method": "greedy"}, {"language_model.order": 3}]
+    points += [{"decoding.unknown_offset": -5.0}]
+    specs = [make_spec("decoding", point, {"posteriors": (source,)}, number=n) for n, point in enumerate(points)]
+    together = {spec.number: found for spec, found in run_trials(specs, Store(tmp_path / "a"), lambda *_: True)}
+    alone = {spec.number: run_trial(spec, Store(tmp_path / "b"), lambda _: True) for spec in specs}
+    assert len(together) == len(points)
+    for number, found in alone.items():
+        assert replace(found, seconds=0.0, cpu_seconds=0.0) == replace(together[number], seconds=0.0, cpu_seconds=0.0)
+    shown = [together[number].decoder for number in range(len(points))]
+    assert shown == ["beam 3, 2-gram", "beam 20, 2-gram"] * 2 + [
+        "beam 50, 2-gram",
+        "greedy",
+        "beam 50, 3-gram",
+        "beam 50, 2-gram",
+    ]
 
 
 def test_a_decoding_trial_needs_nothing_of_the_campaign_s_features(make_spec, store, source):

@@ -1,8 +1,8 @@
 """The beam search in C: pyctcdecode's best hypothesis and its scores, bit for bit, at many points of a sweep at once.
 
 Equal is meant as in ``==``, for the text and for the float64 scores, ties included, against `BeamDecoder`. What is not
-covered (no language model, labels with odd marks, a model that was pruned, another offset for unknown words, the times of
-words) raises `NotCovered` or is left out, and pyctcdecode serves.
+covered (no language model, labels with odd marks, a model that was pruned, another offset for unknown words) raises
+`NotCovered`, and pyctcdecode serves. The times of words are left out.
 """
 
 import ctypes

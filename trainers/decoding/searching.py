@@ -27,7 +27,7 @@ class Searched:
 
     Attributes:
         hypotheses: For each point, the best hypothesis of every utterance in the order of the set.
-        note: Which search it was, and why if it was not the kernel.
+        note: Why it was not the kernel that searched; empty if it was.
     """
 
     hypotheses: list[list[Hypothesis]]
@@ -60,7 +60,7 @@ def search_set(
         else:
             difference = verify(found, reference, posteriors, points)
             if difference is None:
-                return Searched(found, "searched by the kernel")
+                return Searched(found, "")
             note = f"searched by pyctcdecode: the kernel differs from it ({difference})"
             warnings.warn(note, RuntimeWarning, stacklevel=2)
         return Searched([reference.decode_set(posteriors, point) for point in points], note)

@@ -5,6 +5,7 @@ language model has to beat on the same checkpoint.
 """
 
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from search_spaces.schema import Need, StrategySchema
@@ -16,7 +17,12 @@ from trainers.decoding.searching import search_set
 from trainers.emission import posteriors
 from trainers.prior import label_prior
 from trainers.spec import TrialOutcome
+from trainers.store import digest
 from trainers.strategy import Strategy, score_outcome
+from trainers.trial import Trial
+
+POINT = {"alpha", "beta", "beam_width", "token_min_logp", "beam_prune_logp"}
+"""Settings of the search itself; the others change what it reads."""
 
 
 class Decoding(Strategy):
@@ -42,27 +48,58 @@ class Decoding(Strategy):
 
     def run(self) -> tuple[TrialOutcome, list[Hypothesis]]:
         """Decode dev and score it."""
-        trial = self.trial
-        began, cpu_began = time.perf_counter(), time.process_time()
-        (source,) = trial.spec.needs["posteriors"]
-        checkpoint = load_checkpoint(source.checkpoint)
-        settings = trial.settings.decoding
-        dev = trial.load("dev", checkpoint.features)
-        name, frames = posteriors(trial.store, source.key, checkpoint, dev.features)
-        prior_key, prior = "", None
-        if settings.prior_scale:
-            train = trial.load("train", checkpoint.features)
-            prior_key, prior = label_prior(trial.store, source.key, checkpoint, train.features)
-        frames = adjust_set(frames, settings, prior)
-        if settings.method == "greedy":
-            hypotheses = greedy_set(frames, checkpoint.alphabet)
-            outcome = score_outcome(dev, hypotheses, checkpoint, source.key, name, "greedy")
-        else:
-            model, files = trial.settings.language_model, trial.language_model
-            searched = search_set(checkpoint.alphabet, files, frames, [settings])
-            (hypotheses,) = searched.hypotheses
-            label = f"beam {settings.beam_width}, {model.order if model else 0}-gram"
-            outcome = score_outcome(dev, hypotheses, checkpoint, source.key, name, label)
-            outcome = replace(outcome, language_model=files.key if files else "", notes=(searched.note,))
-        seconds, cpu = time.perf_counter() - began, time.process_time() - cpu_began
-        return replace(outcome, prior=prior_key, seconds=seconds, cpu_seconds=cpu), hypotheses
+        ((_, outcome, hypotheses),) = self.run_all([self.trial])
+        return outcome, hypotheses
+
+    @classmethod
+    def run_all(cls, trials: Sequence[Trial]) -> Iterator[tuple[Trial, TrialOutcome, list[Hypothesis]]]:
+        """Decode dev at the points of several trials; those over the same posteriors and model share one search."""
+        alike: dict[str, list[Trial]] = {}
+        for trial in trials:
+            alike.setdefault(_searched(trial), []).append(trial)
+        for group in alike.values():
+            yield from _decode(group)
+
+
+def _searched(trial: Trial) -> str:
+    """Key of all that a trial's search reads, but for weights, widths and thresholds."""
+    (source,) = trial.spec.needs["posteriors"]
+    model = trial.settings.language_model
+    return digest([source.key, model and model.model_dump(), trial.settings.decoding.model_dump(exclude=POINT)])
+
+
+def _decode(trials: Sequence[Trial]) -> Iterator[tuple[Trial, TrialOutcome, list[Hypothesis]]]:
+    """Decode dev for trials that differ in weights, widths and thresholds alone; each has its share of the time."""
+    began, cpu_began = time.perf_counter(), time.process_time()
+    trial = trials[0]
+    (source,) = trial.spec.needs["posteriors"]
+    checkpoint = load_checkpoint(source.checkpoint)
+    settings = trial.settings.decoding
+    dev = trial.load("dev", checkpoint.features)
+    name, frames = posteriors(trial.store, source.key, checkpoint, dev.features)
+    prior_key, prior = "", None
+    if settings.prior_scale:
+        train = trial.load("train", checkpoint.features)
+        prior_key, prior = label_prior(trial.store, source.key, checkpoint, train.features)
+    frames = adjust_set(frames, settings, prior)
+    if settings.method == "greedy":
+        found, label, files, note = [greedy_set(frames, checkpoint.alphabet)] * len(trials), "greedy", None, ""
+    else:
+        model, files = trial.settings.language_model, trial.language_model
+        searched = search_set(checkpoint.alphabet, files, frames, [one.settings.decoding for one in trials])
+        found, note = searched.hypotheses, searched.note
+        label = f"beam {{}}, {model.order if model else 0}-gram"
+    seconds = (time.perf_counter() - began) / len(trials)
+    cpu_seconds = (time.process_time() - cpu_began) / len(trials)
+    for one, hypotheses in zip(trials, found, strict=True):
+        decoder = label.format(one.settings.decoding.beam_width)
+        outcome = score_outcome(dev, hypotheses, checkpoint, source.key, name, decoder)
+        outcome = replace(
+            outcome,
+            language_model=files.key if files else "",
+            prior=prior_key,
+            notes=(note,) if note else (),
+            seconds=seconds,
+            cpu_seconds=cpu_seconds,
+        )
+        yield one, outcome, hypotheses

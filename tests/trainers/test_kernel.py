@@ -1,0 +1,174 @@
+"""The search in C against pyctcdecode: equal means ``==``, for texts and for float64 scores."""
+
+from itertools import product
+
+import kenlm
+import numpy as np
+import pytest
+
+from search_spaces.axes.decoding import DecodingSettings
+from tests.trainers.random_sweeps import ORDERS, UNITS, random_language, random_point, random_posteriors
+from trainers.artifacts import Posteriors
+from trainers.data.labels import Alphabet
+from trainers.data.manifest import read_manifest
+from trainers.decoding import library as library_module
+from trainers.decoding import searching
+from trainers.decoding.beam import BeamDecoder
+from trainers.decoding.kernel import Kernel
+from trainers.decoding.library import NotCovered, library
+from trainers.decoding.searching import search_set
+
+POINT = DecodingSettings(method="beam", alpha=1.0, beta=2.0, beam_width=20)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _built():
+    """These tests are about the kernel: without it they fail, and do not pass by way of pyctcdecode."""
+    library()
+
+
+@pytest.fixture(scope="module", params=list(product(UNITS, ORDERS)), ids=lambda pair: f"{pair[0]}-{pair[1]}")
+def language(request, tmp_path_factory):
+    units, order = request.param
+    return random_language(tmp_path_factory.mktemp("language"), units, order, seed=3)
+
+
+def plain(hypothesis):
+    return hypothesis.id, hypothesis.text, hypothesis.acoustic, hypothesis.language
+
+
+def differences(alphabet, files, posteriors, points):
+    """Where the kernel, all points in a call, and pyctcdecode do not agree."""
+    found = Kernel(alphabet, files).decode_points(posteriors, points)
+    with BeamDecoder(alphabet, files) as reference:
+        wanted = [reference.decode_set(posteriors, point) for point in points]
+    return [
+        (point, ours, theirs)
+        for point, ours_all, theirs_all in zip(points, found, wanted, strict=True)
+        for ours, theirs in zip(ours_all, theirs_all, strict=True)
+        if plain(ours) != plain(theirs)
+    ]
+
+
+@pytest.mark.parametrize("seed", range(16))
+def test_texts_and_scores_are_pyctcdecodes_on_random_inputs(language, seed):
+    rng = np.random.default_rng(seed)
+    posteriors = random_posteriors(len(language.alphabet), 8, rng)
+    points = [random_point(rng) for _ in range(4)]
+    assert differences(language.alphabet, language.files, posteriors, points) == []
+
+
+def test_a_point_alone_and_among_others_gives_the_same(language):
+    rng = np.random.default_rng(1)
+    posteriors = random_posteriors(len(language.alphabet), 6, rng)
+    points = [random_point(rng) for _ in range(6)]
+    kernel = Kernel(language.alphabet, language.files)
+    together = kernel.decode_points(posteriors, points)
+    assert [kernel.decode_set(posteriors, point) for point in reversed(points)] == together[::-1]
+    assert Kernel(language.alphabet, language.files).decode_points(posteriors, points) == together
+
+
+def test_its_language_model_is_kenlms(language):
+    model = kenlm.Model(str(language.files.arpa))
+    words = [*language.files.words, "unknown", "aa"]
+    rng = np.random.default_rng(2)
+    alphabet = Alphabet.of("word", [" ".join(words)])
+    kernel = Kernel(alphabet, language.files)
+    for _ in range(40):
+        sentence = " ".join(rng.choice(words, rng.integers(1, 7)))
+        labels = [label for label in alphabet.encode(sentence) for label in (label, 0)]
+        certain = np.where(np.eye(len(alphabet))[labels], 0.0, -100.0).astype(np.float32)
+        posteriors = Posteriors(("u",), certain, np.array([0, len(labels)]), alphabet.labels)
+        point = DecodingSettings(method="beam", alpha=1.0, beta=0.0, unknown_offset=-10.0)
+        (found,) = kernel.decode_set(posteriors, point)
+        unknown = sum(word not in language.files.words for word in sentence.split())
+        assert found.text == sentence
+        assert found.language == pytest.approx(np.log(10) * (model.score(sentence) - 10.0 * unknown), rel=1e-6)
+
+
+@pytest.mark.parametrize(("name", "units"), [("char", "char"), ("word_seed2", "word")])
+def test_on_real_posteriors_of_an4_it_gives_pyctcdecodes_texts_and_scores(root, an4_model, name, units):
+    train = [utterance.text for utterance in read_manifest(root / "data/an4/train.jsonl")]
+    with np.load(root / f"tests/data/an4_posteriors/{name}_dev.npz") as stored:
+        logs, lengths = stored["log_probs"].astype(np.float32), stored["lengths"]
+    alphabet = Alphabet.of(units, train)
+    ends = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    few = Posteriors(tuple(f"u{i}" for i in range(30)), logs[: ends[30]], ends[:31], alphabet.labels)
+    points = [POINT, POINT.model_copy(update={"alpha": 2.0, "beta": -1.0, "token_min_logp": -7.0})]
+    assert differences(alphabet, an4_model, few, points) == []
+
+
+@pytest.mark.parametrize("bad", [np.nan, -np.inf, np.inf, 0.5])
+def test_what_pyctcdecode_would_misread_is_refused_as_the_adapter_refuses_it(language, bad):
+    posteriors = random_posteriors(len(language.alphabet), 2, np.random.default_rng(0))
+    logs = posteriors.log_probs.copy()
+    logs[0, 1] = bad
+    broken = Posteriors(posteriors.ids, logs, posteriors.offsets, posteriors.labels)
+    with pytest.raises(ValueError, match="u0"):
+        Kernel(language.alphabet, language.files).decode_set(broken, POINT)
+    with BeamDecoder(language.alphabet, language.files) as reference, pytest.raises(ValueError, match="u0"):
+        reference.decode_set(broken, POINT)
+
+
+def test_an_utterance_without_frames_is_refused(language):
+    empty = Posteriors(("u0",), np.zeros((0, len(language.alphabet)), np.float32), np.array([0, 0]), ())
+    with pytest.raises(ValueError, match="u0 are empty"):
+        Kernel(language.alphabet, language.files).decode_set(empty, POINT)
+
+
+def test_posteriors_of_another_alphabet_are_refused(language):
+    other = random_posteriors(len(language.alphabet) + 1, 2, np.random.default_rng(0))
+    with pytest.raises(ValueError, match="columns"):
+        Kernel(language.alphabet, language.files).decode_set(other, POINT)
+
+
+def test_a_sweep_is_searched_by_the_kernel(language):
+    posteriors = random_posteriors(len(language.alphabet), 4, np.random.default_rng(5))
+    searched = search_set(language.alphabet, language.files, posteriors, [POINT, POINT])
+    assert searched.note == ""
+    assert searched.hypotheses[0] == Kernel(language.alphabet, language.files).decode_set(posteriors, POINT)
+
+
+@pytest.mark.parametrize("change", ["no kernel", "no model", "other offset"])
+def test_what_the_kernel_does_not_cover_is_searched_by_pyctcdecode(language, change, monkeypatch, tmp_path):
+    posteriors = random_posteriors(len(language.alphabet), 4, np.random.default_rng(5))
+    files, point = language.files, POINT
+    if change == "no kernel":
+        monkeypatch.setattr(library_module, "_FOLDER", tmp_path)
+        library.cache_clear()
+    elif change == "no model":
+        files = None
+    else:
+        point = POINT.model_copy(update={"unknown_offset": -3.0})
+    try:
+        searched = search_set(language.alphabet, files, posteriors, [point])
+    finally:
+        library.cache_clear()
+    assert searched.note.startswith("searched by pyctcdecode: the kernel ")
+    with BeamDecoder(language.alphabet, files) as reference:
+        assert searched.hypotheses == [reference.decode_set(posteriors, point)]
+
+
+def test_a_library_of_other_sources_is_not_used(language, monkeypatch):
+    library.cache_clear()
+    monkeypatch.setattr(library_module, "sources", lambda: 0)
+    try:
+        with pytest.raises(NotCovered, match="built from other sources"):
+            Kernel(language.alphabet, language.files)
+    finally:
+        monkeypatch.undo()
+        library.cache_clear()
+
+
+def test_a_kernel_that_differs_is_never_believed(language, monkeypatch):
+    posteriors = random_posteriors(len(language.alphabet), 4, np.random.default_rng(5))
+
+    class Wrong(Kernel):
+        def decode_points(self, posteriors, points):
+            return super().decode_points(posteriors, [point.model_copy(update={"beta": 9.0}) for point in points])
+
+    monkeypatch.setattr(searching, "Kernel", Wrong)
+    with pytest.warns(RuntimeWarning, match="the kernel differs from it"):
+        searched = search_set(language.alphabet, language.files, posteriors, [POINT])
+    with BeamDecoder(language.alphabet, language.files) as reference:
+        assert searched.hypotheses == [reference.decode_set(posteriors, POINT)]
