@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from orchestrator.advice import advice
 from orchestrator.engines.engine import Died, Engine, Event, Failed, Finished, Job, Reported
 from orchestrator.home import Home
 from orchestrator.observer import Observer
@@ -250,6 +251,8 @@ class Runner:
                     self._observer.promoted(best, "study")
                 elif record.best is None:
                     self._observer.warn(f"study {record.name} has no complete trial")
+                for sentence in advice(study.definition, record):
+                    self._observer.warn(sentence)
                 self._tracker.study_done(record, True)
         return found
 
