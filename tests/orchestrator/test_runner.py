@@ -368,7 +368,7 @@ def test_a_module_in_the_working_folder_is_trained_searched_distilled_and_decode
     records, notes = run(tiny_campaign.read(), tiny_campaign.home)
     assert [trial.error for study in records for trial in study.trials] == [""] * 8
     assert [study.count(TrialState.COMPLETE) for study in records] == [2, 1, 5]
-    assert notes.of("warn") == []
+    assert [text for (text,) in notes.of("warn") if "language model does not help" not in text] == []
     best, student = records[0].best, records[1].best
     assert student.settings["model"] == best.settings["model"]
     assert best.settings["model"]["class"] == "nets_of_a_user:Net"
