@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from orchestrator.cost import training_cost
 from orchestrator.home import Home
+from orchestrator.language_models import language_models
 from orchestrator.planning import base_settings, first_points, model_points, schema_of
 from orchestrator.progress import seconds_a_trial
 from orchestrator.record import StudyRecord, TrialState
@@ -106,10 +107,10 @@ def dry_run(campaign: Campaign, names: Sequence[str], stored: Sequence[StudyReco
                 cost = training_cost(settings, *lengths, labels)
                 took, why = cost.seconds * _trainings(schema, settings), "three steps of its network, timed now"
                 megabytes += fresh * cost.megabytes
-        elif settings.language_model is not None:
-            content = fingerprint(train) if settings.language_model.text is None else ""
-            key = language_model_key(settings.language_model, content)
-            shared[f"{settings.language_model.order}-gram language model"] = store.has("language_models", key)
+        for model in language_models(campaign, definition):
+            key = language_model_key(model, "" if model.files else fingerprint(train))
+            made = f"{model.title} language model"
+            shared[made] = shared.get(made, True) and store.has("language_models", key)
         if not fresh + resumed:
             why = "done"
         elif took is None:

@@ -16,6 +16,7 @@ from trainers.decoding.kneser_ney import estimate
 from trainers.decoding.perplexity import Fit, fit
 from trainers.decoding.texts import STDIN, read_sentences, split_words
 from trainers.decoding.vocabulary import unknown_words
+from trainers.decoding.word_list import read_word_list
 from trainers.store import reason
 
 
@@ -45,15 +46,10 @@ def read_yardstick(lexicon: Path | None, campaign: str | None, test: Path | None
     """
     wanted: dict[str, Counter[str]] = {}
     if lexicon is not None:
-        words = [fields[0] for fields in map(split_words, read_sentences([lexicon])) if fields]
-        wanted[str(lexicon)] = Counter(dict.fromkeys(words, 1))
+        wanted[str(lexicon)] = Counter(read_word_list(lexicon))
     if campaign is not None:
-        train = read_campaign(find_campaign(campaign)[0]).data.train
-        transcripts = (utterance.text.split() for utterance in read_manifest(train))
-        wanted["the training transcripts"] = Counter(word for words in transcripts for word in words)
-    for name, found in wanted.items():
-        if not found:
-            raise LanguageModelError(f"{name} has no words; give a list with one word a line")
+        train = read_manifest(read_campaign(find_campaign(campaign)[0]).data.train)
+        wanted["the training transcripts"] = Counter(word for utterance in train for word in utterance.text.split())
     sentences = None if test is None else tuple(read_sentences([test]))
     if sentences is not None and not any(map(split_words, sentences)):
         raise LanguageModelError(f"{test} has no words; give a text of one sentence a line")

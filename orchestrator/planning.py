@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from orchestrator.record import StudyRecord
 from orchestrator.sampling import Claim, Point
+from search_spaces.axes.decoding import LanguageModelSettings
 from search_spaces.axes.features import FeatureSettings
 from search_spaces.axes.settings import Settings, overlay
 from search_spaces.campaign import Campaign, StudyDefinition
@@ -65,16 +66,20 @@ def data_fingerprints(campaign: Campaign) -> dict[str, str]:
         "dev": fingerprint(read_manifest(campaign.data.dev)),
     }
     model = campaign.settings.get("language_model")
-    if model and model.get("text"):
-        found["language_model"] = digest_files([Path(model["text"])])
+    files = LanguageModelSettings.model_validate(model).files if model is not None else ()
+    if files:
+        found["language_model"] = digest_files(files)
     return found
 
 
 def _used_data(schema: StrategySchema, data: Mapping[str, str]) -> dict[str, str]:
-    return {name: key for name, key in data.items() if name != "language_model" or "language_model" in _used(schema)}
+    return {
+        name: key for name, key in data.items() if name != "language_model" or "language_model" in used_sections(schema)
+    }
 
 
-def _used(schema: StrategySchema) -> tuple[str, ...]:
+def used_sections(schema: StrategySchema) -> tuple[str, ...]:
+    """The sections of settings that decide the result of a strategy's trials."""
     return schema.uses or tuple(dict.fromkeys(axis.split(".")[0] for axis in schema.axes))
 
 
@@ -131,7 +136,7 @@ def _resolve(campaign: Campaign, study: StudyDefinition, values: Mapping[str, Va
         UserError: The values do not go together.
     """
     settings = _settings(campaign, study, values, start.inherited)
-    sections = {name: getattr(settings, name) for name in _used(schema_of(study))}
+    sections = {name: getattr(settings, name) for name in used_sections(schema_of(study))}
     return {
         name: value.model_dump(mode="json") if isinstance(value, BaseModel) else value
         for name, value in sections.items()

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from orchestrator.language_models import prepare_language_models
 from orchestrator.planning import base_settings, data_fingerprints, model_points, outside_ingredient, schema_of
 from search_spaces.axes.features import FeatureSettings
 from search_spaces.axes.settings import Settings
@@ -11,7 +12,6 @@ from search_spaces.errors import UserError
 from trainers.data.batches import make_batch
 from trainers.data.labels import Alphabet
 from trainers.data.sets import UtteranceSet, encode_targets, load_set, unseen_words
-from trainers.decoding.language_model import build_language_model
 from trainers.model.build import build_network
 from trainers.model.contract import check_contract
 from trainers.model.own import OwnNetwork
@@ -34,7 +34,7 @@ class Prepared:
 
 
 def prepare(campaign: Campaign, names: Iterable[str], store: Store, progress: Progress) -> Prepared:
-    """Read and check the data, compute its features, estimate the language model.
+    """Read and check the data, compute its features, make the language models.
 
     Args:
         campaign: The campaign.
@@ -62,10 +62,7 @@ def prepare(campaign: Campaign, names: Iterable[str], store: Store, progress: Pr
             warnings += _check_sets(settings, *loaded[settings.features])
             for point in model_points(campaign, study):
                 warnings += _check_network(base_settings(campaign, study, point), loaded[settings.features][0])
-        elif settings.language_model is not None and "language_model" in schema.axes:
-            progress("language model", 0, 1)
-            build_language_model(store, settings.language_model, campaign.data.train, data["train"])
-            progress("language model", 1, 1)
+        warnings += prepare_language_models(campaign, study, store, data["train"], progress)
     return Prepared(data, tuple(dict.fromkeys(warnings)))
 
 

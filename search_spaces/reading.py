@@ -8,12 +8,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from search_spaces.axes.decoding import FILE_SETTINGS
 from search_spaces.axes.settings import Settings, overlay
 from search_spaces.campaign import CAMPAIGN_NAME, Campaign, DataFiles, StudyDefinition
 from search_spaces.checking import Checker, fields_at, find_file, plain_message, unknown_name
 from search_spaces.errors import CampaignError, Mistake
 from search_spaces.schema import Catalogue
-from search_spaces.source import read_source
+from search_spaces.source import Place, read_source
 from search_spaces.study_reading import read_study
 
 _KEYS = ("campaign", "data", "baseline", "studies")
@@ -99,9 +100,8 @@ def _read_settings(check: Checker, root: Mapping[str, Any]) -> dict[str, Any]:
     """The campaign's own settings, with the files they name resolved."""
     settings = {key: value for key, value in root.items() if key not in _KEYS}
     model = settings.get("language_model")
-    if isinstance(model, dict) and "text" in model:
-        text = find_file(check, ("language_model", "text"), model["text"])
-        settings["language_model"] = {**model, "text": str(text) if text else model["text"]}
+    if isinstance(model, dict):
+        settings["language_model"] = {**model, **_language_model_files(check, model)}
     if check.catalogue is None:
         return settings
     try:
@@ -116,6 +116,21 @@ def _read_settings(check: Checker, root: Mapping[str, Any]) -> dict[str, Any]:
             else:
                 check.add(location, plain_message(detail))
     return settings
+
+
+def _language_model_files(check: Checker, model: Mapping[str, Any]) -> dict[str, str | list[str]]:
+    """The files that a language model is made of, or is, as they were found."""
+    found: dict[str, str | list[str]] = {}
+    for key in FILE_SETTINGS:
+        if key not in model:
+            continue
+        place: Place = ("language_model", key)
+        if key == "text" and isinstance(model[key], list) and model[key]:
+            paths = [find_file(check, (*place, number), name) for number, name in enumerate(model[key])]
+            found[key] = [str(path or name) for path, name in zip(paths, model[key], strict=True)]
+        else:
+            found[key] = str(find_file(check, place, model[key]) or model[key])
+    return found
 
 
 def _read_studies(check: Checker, root: Mapping[str, Any], settings: dict[str, Any]) -> dict[str, StudyDefinition]:

@@ -55,8 +55,8 @@ def export_system(
     for name in (WEIGHTS, DESCRIPTION):
         shutil.copy2(checkpoint / name, folder / name)
     if language_model is not None:
-        for name in (ARPA, WORDS):
-            shutil.copy2(language_model.folder / name, folder / name)
+        for path in (language_model.model, language_model.folder / WORDS):
+            shutil.copy2(path, folder / path.name)
     if prior is not None:
         shutil.copy2(prior / PRIOR, folder / PRIOR)
     write_text(folder / DECODER, decoding.model_dump_json(indent=2) + "\n")
@@ -94,7 +94,8 @@ class Recogniser:
             provenance = json.loads((folder / PROVENANCE).read_text(encoding="utf-8"))
         except (OSError, ValueError, ValidationError) as error:
             raise CheckpointError(f"{folder} is not a whole system: {error}") from error
-        files = LanguageModelFiles(folder, "") if (folder / ARPA).is_file() else None
+        stored = LanguageModelFiles(folder, "")
+        files = stored if stored.model.is_file() else None
         if decoding.method == "beam" and files is None:
             raise CheckpointError(f"{folder} is not a whole system: its beam search needs {ARPA}, which is not there")
         prior = read_prior(folder, checkpoint.alphabet) if decoding.prior_scale else None

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from search_spaces.axes.decoding import FILE_SETTINGS
 from trainers.artifacts import Score
 from trainers.store import code_digest, digest
 
@@ -71,7 +72,7 @@ def without_paths(settings: Mapping[str, Any]) -> dict[str, Any]:
     result = dict(settings)
     model = result.get("language_model")
     if isinstance(model, Mapping):
-        result["language_model"] = {name: value for name, value in model.items() if name != "text"}
+        result["language_model"] = {name: value for name, value in model.items() if name not in FILE_SETTINGS}
     return result
 
 

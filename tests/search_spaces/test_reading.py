@@ -390,7 +390,65 @@ ONE_MISTAKE = {
     "an order of a language model that is none": (
         "language_model: {order: 1}\n" + STUDIES,
         "line 3: language_model.order: ",
-        ["greater than or equal to 2; got 1"],
+        ["should be 2 to 6: KenLM loads language models of these orders; got 1"],
+    ),
+    "an order to search that KenLM does not load": (
+        MODEL + STUDIES + "  words: {strategy: decoding, needs: {posteriors: base}, trials: 2, "
+        "space: {language_model.order: {choice: [2, 1]}}}\n",
+        "line 6: studies.words.space.language_model.order: ",
+        ["should be 2 to 6", "got 1"],
+    ),
+    "a list of texts of which one is not there": (
+        "language_model: {text: [text.txt, other.txt]}\n" + STUDIES,
+        "line 3: language_model.text.1: ",
+        ["no such file: other.txt"],
+    ),
+    "an empty list of texts": (
+        "language_model: {text: []}\n" + STUDIES,
+        "line 3: language_model.text: ",
+        ["needs the path of a file; got []"],
+    ),
+    "thresholds of pruning that fall": (
+        "language_model: {text: text.txt, prune: [1, 0]}\n" + STUDIES,
+        "line 3: language_model.prune: ",
+        ["never decrease from one order to the next"],
+    ),
+    "more thresholds than orders": (
+        "language_model: {text: text.txt, order: 2, prune: [0, 0, 1]}\n" + STUDIES,
+        "line 3: language_model.prune: ",
+        ["a threshold for each of 2 orders"],
+    ),
+    "a binary language model without its words": (
+        "language_model: {binary: text.txt}\n" + STUDIES,
+        "line 3: language_model.binary: ",
+        ["keeps no list of words", "add words: FILE"],
+    ),
+    "two language models": (
+        "language_model: {arpa: text.txt, binary: text.txt, words: text.txt}\n" + STUDIES,
+        "line 3: language_model.binary: ",
+        ["is beside arpa"],
+    ),
+    "the words of no language model": (
+        "language_model: {text: text.txt, words: text.txt}\n" + STUDIES,
+        "line 3: language_model.words: ",
+        ["belongs to a model of your own; name it with arpa or binary"],
+    ),
+    "the order of a language model that is there already": (
+        "language_model: {arpa: text.txt, order: 3}\n" + STUDIES,
+        "line 3: language_model.order: ",
+        ["does not go with language_model.arpa"],
+    ),
+    "the order of a language model that is there already, searched": (
+        "language_model: {arpa: text.txt}\n" + STUDIES + "  words: {strategy: decoding, needs: {posteriors: base}, "
+        "trials: 2, space: {language_model.order: {choice: [2, 3]}}}\n",
+        "line 6: studies.words.space.language_model.order: ",
+        ["does not go with language_model.arpa"],
+    ),
+    "a language model's file that one study has for itself": (
+        MODEL + STUDIES + "  words: {strategy: decoding, needs: {posteriors: base}, "
+        "fixed: {language_model.text: text.txt}}\n",
+        "line 6: studies.words.fixed.language_model.text: ",
+        ["listens to", "language_model.order"],
     ),
     "a language model whose text is not there": (
         "language_model: {text: txt.txt}\n" + STUDIES,
@@ -736,3 +794,12 @@ studies:
 """
     assert read(HEAD + MODEL + text, strategies=False).studies["decoding"].enqueue
     assert read(HEAD + MODEL + text).studies["decoding"].enqueue
+
+
+def test_files_of_a_language_model_are_found_beside_the_campaign(read, folder):
+    (folder / "more.txt").write_text("two\n")
+    where = {name: str((folder / name).resolve()) for name in ("text.txt", "more.txt")}
+    found = read(HEAD + "language_model: {text: [text.txt, more.txt], prune: [0, 1]}\n" + STUDIES)
+    assert found.settings["language_model"] == {"text": [where["text.txt"], where["more.txt"]], "prune": [0, 1]}
+    found = read(HEAD + "language_model: {binary: text.txt, words: more.txt}\n" + STUDIES)
+    assert found.settings["language_model"] == {"binary": where["text.txt"], "words": where["more.txt"]}

@@ -1,3 +1,6 @@
+import gzip
+import json
+
 import kenlm
 import pytest
 
@@ -5,6 +8,7 @@ from search_spaces.axes.decoding import LanguageModelSettings
 from search_spaces.errors import LanguageModelError
 from trainers.data.manifest import fingerprint, read_manifest
 from trainers.decoding.language_model import build_language_model, language_model_key
+from trainers.pipeline import HYPOTHESES, run_trial
 
 
 @pytest.fixture
@@ -92,3 +96,120 @@ def test_a_text_that_no_model_can_be_made_of_is_refused_and_leaves_no_entry(stor
 def test_a_missing_text_is_refused_with_its_name(store, tmp_path):
     with pytest.raises(LanguageModelError, match=r"nothing\.txt cannot be read: No such file"):
         build(store, tmp_path / "nothing.txt")
+
+
+def given(store, **files):
+    return build_language_model(store, LanguageModelSettings(**files))
+
+
+@pytest.fixture
+def arpa(an4_model, tmp_path):
+    """An ARPA file of AN4's 3-grams that came from elsewhere."""
+    path = tmp_path / "elsewhere.arpa"
+    path.write_bytes(an4_model.arpa.read_bytes())
+    return path
+
+
+@pytest.fixture(scope="session")
+def binary(root):
+    """AN4's 2-grams in KenLM's binary form, by build_binary of KenLM 0.3.0."""
+    return root / "tests/data/kenlm/an4.2.binary"
+
+
+@pytest.fixture
+def words(tmp_path, an4_model):
+    path = tmp_path / "words.txt"
+    path.write_text("<unk>\n" + "".join(f"{word}\tW ER D\n" for word in an4_model.words) + "<s>\n\n")
+    return path
+
+
+def test_several_texts_make_the_model_of_one_after_another(store, text, tmp_path):
+    lines = text.read_text().splitlines(keepends=True)
+    parts = [tmp_path / "a.txt", tmp_path / "b.txt.gz"]
+    parts[0].write_text("".join(lines[:60]))
+    parts[1].write_bytes(gzip.compress("".join(lines[60:]).encode()))
+    assert build(store, parts).arpa.read_bytes() == build(store, text).arpa.read_bytes()
+    assert build(store, parts).key != build(store, parts[::-1]).key
+
+
+def test_pruning_makes_another_smaller_model_with_the_same_words(store, text):
+    whole = build(store, text)
+    settings = LanguageModelSettings(text=text, order=2, discount_fallback=True, prune=[0, 1])
+    pruned = build_language_model(store, settings)
+    assert pruned.key != whole.key
+    assert pruned.arpa.stat().st_size < whole.arpa.stat().st_size
+    assert pruned.words == whole.words
+
+
+def test_an_arpa_file_of_one_s_own_is_taken_as_it_is_with_its_words_and_kept_by_its_content(store, arpa, an4_model):
+    found = given(store, arpa=arpa)
+    assert found.model.read_bytes() == arpa.read_bytes()
+    assert found.words == an4_model.words
+    moved = arpa.rename(arpa.with_name("moved.arpa"))
+    assert given(store, arpa=moved).key == found.key
+    packed = moved.with_suffix(".gz")
+    packed.write_bytes(gzip.compress(moved.read_bytes()))
+    assert given(store, arpa=packed).model.read_bytes() == found.model.read_bytes()
+    moved.write_text(moved.read_text().replace("-0.", "-1.", 1))
+    assert given(store, arpa=moved).key != found.key
+
+
+def test_an_arpa_file_without_a_back_off_column_still_gives_its_words(store, arpa, an4_model):
+    lines = arpa.read_text().split("\n")
+    arpa.write_text("\n".join("\t".join(line.split("\t")[:2]) for line in lines))
+    found = given(store, arpa=arpa)
+    assert found.words == an4_model.words
+    assert kenlm.Model(str(found.model)).order == 3
+
+
+def test_a_binary_model_decodes_with_the_words_listed_for_it(store, binary, words, an4_model, root):
+    found = given(store, binary=binary, words=words)
+    assert found.words == an4_model.words
+    assert found.model.read_bytes() == binary.read_bytes()
+    arpa = build(store, root / "data/an4/lm/train_text.txt", fallback=False)
+    for sentence in ("GO NINE", "ENTER SIX MAYBE"):
+        assert kenlm.Model(str(found.model)).score(sentence) == kenlm.Model(str(arpa.model)).score(sentence)
+    assert given(store, binary=binary, words=words).key == found.key
+    words.write_text("GO\n")
+    assert given(store, binary=binary, words=words).words == ("GO",)
+
+
+def test_a_decoder_finds_the_same_with_the_arpa_file_and_its_binary_form(
+    store, binary, words, root, make_spec, trained, needs_of
+):
+    scores = []
+    for settings in (
+        {"language_model.text": str(root / "data/an4/lm/train_text.txt")},
+        {"language_model": {"binary": str(binary), "words": str(words)}},
+    ):
+        spec = make_spec(
+            "decoding", settings, needs_of("decoding"), data={"train": "t", "dev": "d", "lm": str(settings)}
+        )
+        outcome = run_trial(spec, trained.store, lambda report: True)
+        lines = (trained.store.path("outcomes", spec.key) / HYPOTHESES).read_text(encoding="utf-8").splitlines()
+        scores.append([(one["hypothesis"], one["language"]) for one in map(json.loads, lines)])
+    assert scores[0] == scores[1]
+    assert outcome.decoder == "beam 50, an4.2.binary"
+
+
+def test_a_binary_model_named_as_an_arpa_file_is_refused_with_the_right_name(store, binary):
+    with pytest.raises(LanguageModelError, match=r"an4\.2\.binary is no ARPA file .* name it with binary: FILE"):
+        given(store, arpa=binary)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"GO ON\n", r"is no ARPA file: it begins with 'GO ON', not with \\data\\"),
+        (b"", "is no ARPA file"),
+        (b"mmap lm http://kheafield.com\xff\n", "is not UTF-8"),
+        (b"\n\\data\\\nngram 1=1\n\n\\1-grams:\n-1\tGO\n", "is of order 1: KenLM loads .* orders 2 to 6"),
+        (b"\\data\\\nngram 1=1\nngram 2=0\n\n\\1-grams:\n-1\t<unk>\t0\n\\2-grams:\n", "has no words"),
+    ],
+)
+def test_a_file_that_is_no_arpa_model_is_refused_with_its_name_and_leaves_no_entry(store, tmp_path, content, words):
+    path = tmp_path / "bad.arpa"
+    path.write_bytes(content)
+    with pytest.raises(LanguageModelError, match=rf"bad\.arpa.*{words}"):
+        given(store, arpa=path)
+    assert not [entry for entry in (store.root / "language_models").iterdir() if not entry.name.startswith(".")]

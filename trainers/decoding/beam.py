@@ -77,12 +77,12 @@ class BeamDecoder:
         self._alphabet = alphabet
         model = None
         if language_model is not None:
-            loaded = load_ngrams(language_model.arpa)
+            loaded = load_ngrams(language_model.model)
             try:
                 words = language_model.words
             except (OSError, UnicodeDecodeError) as error:
-                raise LanguageModelError(f"{language_model.arpa} cannot be loaded: {error}") from error
-            refuse_foreign_words(alphabet, words, str(language_model.arpa))
+                raise LanguageModelError(f"{language_model.model} cannot be loaded: {error}") from error
+            refuse_foreign_words(alphabet, words, str(language_model.model))
             model = _WordModel(loaded, words)
         # labels are taken as they are: the library's own builder reinterprets names such as '_' or '##X'
         labels = DecoderAlphabet(list(alphabet.labels), is_bpe=alphabet.units != "char")

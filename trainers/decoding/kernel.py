@@ -171,6 +171,8 @@ def _oddity(alphabet: Alphabet) -> str | None:
 
 
 def _read_model(library: ctypes.CDLL, files: LanguageModelFiles) -> int:
+    if files.model != files.arpa:
+        raise NotCovered("the kernel reads ARPA files, and this language model is in KenLM's binary form")
     why = ctypes.create_string_buffer(200)
     model: int | None = library.ctc_model_read(bytes(files.arpa), why, len(why))
     if model is None:

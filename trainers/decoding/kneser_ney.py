@@ -51,12 +51,12 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from search_spaces.axes.decoding import ORDERS
 from search_spaces.errors import LanguageModelError
 from trainers.decoding.arpa import SPECIAL, Floats, Ints, NGramModel, NGrams
 from trainers.decoding.texts import refuse_reserved, split_words
 
 BOS, EOS = 1, 2
-ORDERS = range(2, 7)
 FALLBACK = (0.0, 0.5, 1.0, 1.5)
 
 Flags = NDArray[np.bool_]

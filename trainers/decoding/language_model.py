@@ -1,17 +1,22 @@
-"""A language model in the store: an ARPA file and, beside it, its list of words."""
+"""A language model in the store, estimated or brought along: the model and, beside it, its list of words."""
 
+import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from search_spaces.axes.decoding import LanguageModelSettings
+from search_spaces.axes.decoding import FILE_SETTINGS, LanguageModelSettings
 from search_spaces.errors import LanguageModelError
 from trainers.data.manifest import read_manifest
 from trainers.decoding.kneser_ney import estimate
+from trainers.decoding.texts import open_packed, read_sentences
+from trainers.decoding.word_list import read_word_list, words_of_arpa
 from trainers.store import Store, digest, digest_files
 
 ARPA = "lm.arpa"
+BINARY = "lm.binary"
 WORDS = "words.txt"
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +24,7 @@ class LanguageModelFiles:
     """A language model on disk.
 
     Attributes:
-        folder: Holds the ARPA file and the word list.
+        folder: Holds the model and the word list.
         key: What it was made from, as a digest.
     """
 
@@ -28,8 +33,13 @@ class LanguageModelFiles:
 
     @property
     def arpa(self) -> Path:
-        """The model itself."""
+        """The model as an ARPA file; absent where one in KenLM's binary form was brought along."""
         return self.folder / ARPA
+
+    @property
+    def model(self) -> Path:
+        """The file that KenLM loads."""
+        return self.folder / BINARY if (self.folder / BINARY).is_file() else self.arpa
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -38,56 +48,64 @@ class LanguageModelFiles:
 
 
 def language_model_key(settings: LanguageModelSettings, content: str = "") -> str:
-    """Key of the language model of a text: its content and the order.
+    """Key of a language model: the content of the files it depends on, and how it is made of them.
 
     Args:
-        settings: Which text, and which model.
+        settings: Which texts, and which model.
         content: Fingerprint of the training set, whose transcripts are the text if none is given.
 
     Raises:
-        LanguageModelError: The text cannot be read.
+        LanguageModelError: A file cannot be read.
     """
-    try:
-        text = content if settings.text is None else digest_files([settings.text])
-    except OSError as error:
-        raise LanguageModelError(f"{settings.text} cannot be read: {error.strerror}") from error
-    return digest([_FORMAT, text, settings.order, settings.discount_fallback])
+    files = []
+    for path in settings.files:
+        try:
+            files.append(digest_files([path]))
+        except OSError as error:
+            raise LanguageModelError(f"{path} cannot be read: {error.strerror}") from error
+    return digest([_FORMAT, files or content, settings.model_dump(mode="json", exclude=set(FILE_SETTINGS))])
 
 
 def build_language_model(
     store: Store, settings: LanguageModelSettings, train: Path | None = None, content: str = ""
 ) -> LanguageModelFiles:
-    """The language model of a text, estimated once.
+    """The language model of a campaign, estimated or copied once.
 
     Args:
         store: Where it is kept.
-        settings: Which text, and which model.
+        settings: Which texts, and which model.
         train: The training set, whose transcripts are the text if none is given.
         content: Its fingerprint.
 
     Raises:
-        LanguageModelError: The text cannot be read, or no model can be made of it.
+        LanguageModelError: A file cannot be read, or no model can be made of it.
         DataError: The training set cannot be read.
     """
 
     def make(folder: Path) -> None:
-        model = estimate(_sentences(settings.text, train), settings.order, discount_fallback=settings.discount_fallback)
-        model.write(folder / ARPA)
-        (folder / WORDS).write_text("".join(f"{word}\n" for word in model.words), encoding="utf-8")
+        if settings.own is None:
+            model = estimate(
+                _sentences(settings, train),
+                settings.order,
+                discount_fallback=settings.discount_fallback,
+                prune=settings.prune,
+            )
+            model.write(folder / ARPA)
+            words = model.words
+        else:
+            words = words_of_arpa(settings.own) if settings.words is None else read_word_list(settings.words)
+            with settings.own.open("rb") as file, (folder / (BINARY if settings.binary else ARPA)).open("wb") as copy:
+                shutil.copyfileobj(open_packed(file), copy)
+        (folder / WORDS).write_text("".join(f"{word}\n" for word in words), encoding="utf-8")
 
     key = language_model_key(settings, content)
     return LanguageModelFiles(store.entry("language_models", key, make), key)
 
 
-def _sentences(text: Path | None, train: Path | None) -> list[str]:
-    """The sentences of a text, or those of the training set."""
-    if text is None:
-        if train is None:
-            raise LanguageModelError("a language model needs a text, or a training set whose transcripts are one")
-        return [utterance.text for utterance in read_manifest(train)]
-    try:
-        lines = text.read_text(encoding="utf-8").split("\n")
-    except UnicodeDecodeError as error:
-        raise LanguageModelError(f"{text} is not UTF-8: {error}") from error
-    # a text ends with a newline: what split() leaves behind it is no sentence
-    return lines[:-1] if lines[-1] == "" else lines
+def _sentences(settings: LanguageModelSettings, train: Path | None) -> Iterable[str]:
+    """The sentences of the texts, or those of the training set."""
+    if settings.text:
+        return read_sentences(settings.text)
+    if train is None:
+        raise LanguageModelError("a language model needs a text, or a training set whose transcripts are one")
+    return (utterance.text for utterance in read_manifest(train))

@@ -23,24 +23,40 @@ def split_words(sentence: str) -> list[str]:
 
 
 def read_sentences(paths: Iterable[Path]) -> Iterator[str]:
-    """The lines of texts one after another, without their ends; ``-`` is standard input.
-
-    A mark of byte order at the start is no part of the first word. What follows the last newline is a sentence unless
-    it is empty.
+    """The lines of texts one after another; ``-`` is standard input.
 
     Raises:
         LanguageModelError: A text cannot be read, or a line is not UTF-8 or holds a word that language models reserve.
     """
     for path in paths:
-        name = "standard input" if path == STDIN else str(path)
-        try:
-            if path == STDIN:
-                yield from _lines(name, cast(BufferedReader, sys.stdin.buffer))
-            else:
-                with path.open("rb") as file:
-                    yield from _lines(name, file)
-        except (OSError, EOFError, zlib.error) as error:
-            raise LanguageModelError(f"{name} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+        for number, line in enumerate(read_lines(path), 1):
+            if "<" in line:
+                refuse_reserved(split_words(line), f"{_name(path)}, line {number}")
+            yield line
+
+
+def read_lines(path: Path) -> Iterator[str]:
+    """The lines of a text without their ends; ``-`` is standard input.
+
+    Only newlines end a line, and what follows the last one is a line unless it is empty. A mark of byte order at the
+    start is no part of the first word.
+
+    Raises:
+        LanguageModelError: The text cannot be read, or a line is not UTF-8.
+    """
+    try:
+        if path == STDIN:
+            yield from _lines(_name(path), cast(BufferedReader, sys.stdin.buffer))
+        else:
+            with path.open("rb") as file:
+                yield from _lines(_name(path), file)
+    except (OSError, EOFError, zlib.error) as error:
+        why = getattr(error, "strerror", None) or error
+        raise LanguageModelError(f"{_name(path)} cannot be read: {why}") from error
+
+
+def _name(path: Path) -> str:
+    return "standard input" if path == STDIN else str(path)
 
 
 def open_packed(file: BufferedReader) -> IO[bytes]:
@@ -51,15 +67,12 @@ def open_packed(file: BufferedReader) -> IO[bytes]:
 def _lines(name: str, file: BufferedReader) -> Iterator[str]:
     for number, line in enumerate(open_packed(file), 1):
         try:
-            sentence = line.decode("utf-8-sig" if number == 1 else "utf-8").removesuffix("\n")
+            yield line.decode("utf-8-sig" if number == 1 else "utf-8").removesuffix("\n")
         except UnicodeDecodeError as error:
             raise LanguageModelError(
                 f"{name}, line {number} is not UTF-8: {error.reason} at byte {error.start + 1} of the line; "
                 "convert the text, or name the right file"
             ) from error
-        if "<" in sentence:
-            refuse_reserved(split_words(sentence), f"{name}, line {number}")
-        yield sentence
 
 
 def refuse_reserved(words: Iterable[str], place: str) -> None:

@@ -31,7 +31,7 @@ class Decoding(Strategy):
     schema = StrategySchema(
         name="decoding",
         summary="beam search with a language model over saved posteriors",
-        axes=("decoding", "language_model"),
+        axes=("decoding", "language_model.order", "language_model.discount_fallback"),
         needs=(
             Need(
                 "posteriors",
@@ -83,16 +83,16 @@ def _decode(trials: Sequence[Trial]) -> Iterator[tuple[Trial, TrialOutcome, list
         prior_key, prior = label_prior(trial.store, source.key, checkpoint, train.features)
     frames = adjust_set(frames, settings, prior)
     if settings.method == "greedy":
-        found, label, files, note = [greedy_set(frames, checkpoint.alphabet)] * len(trials), "greedy", None, ""
+        found, title, files, note = [greedy_set(frames, checkpoint.alphabet)] * len(trials), "", None, ""
     else:
         model, files = trial.settings.language_model, trial.language_model
         searched = search_set(checkpoint.alphabet, files, frames, [one.settings.decoding for one in trials])
         found, note = searched.hypotheses, searched.note
-        label = f"beam {{}}, {model.order if model else 0}-gram"
+        title = model.title if model else "no language model"
     seconds = (time.perf_counter() - began) / len(trials)
     cpu_seconds = (time.process_time() - cpu_began) / len(trials)
     for one, hypotheses in zip(trials, found, strict=True):
-        decoder = label.format(one.settings.decoding.beam_width)
+        decoder = f"beam {one.settings.decoding.beam_width}, {title}" if title else "greedy"
         outcome = score_outcome(dev, hypotheses, checkpoint, source.key, name, decoder)
         outcome = replace(
             outcome,
