@@ -213,7 +213,9 @@ def test_the_digest_of_files_depends_on_content_and_order_and_not_on_names(tmp_p
     assert digest_files([a, b]) != digest_files([c, b])
 
 
-def test_the_digest_of_the_code_is_that_of_its_python_files():
+def test_the_digest_of_the_code_is_that_of_its_sources():
     folder = Path(trainers.__file__).parent
-    assert code_digest.__wrapped__() == digest_files(sorted(folder.rglob("*.py")))
+    sources = [path for ending in ("py", "c", "h") for path in folder.rglob(f"*.{ending}")]
+    assert any(path.suffix == ".c" for path in sources)
+    assert code_digest.__wrapped__() == digest_files(sorted(sources))
     assert code_digest() is code_digest()
