@@ -3,8 +3,8 @@
 Posteriors of two small recognisers, of characters and of words (tests/data/an4_posteriors), and AN4's 4-gram, at 30
 alphas from 0 to 1.5 by 4 betas at beam 50, and at 30 alphas by beams of 10, 20, 50 and 100. Rivals: pyctcdecode as it
 comes, built once, its weights reset at every point; our adapter, which leaves out frames that change nothing; the
-kernel, all points in a call and a point a call. CPU time on one core in one run; every text is compared with the
-adapter's at every point. The loops take seconds a point, so both are timed at every tenth point, and scaled.
+kernel, all points in a call and a point a call. CPU time on one core in one run. The loops take most of a second a
+point, so both are timed at every tenth point; there the kernel's texts are compared with the adapter's.
 
     python benchmarks/decoding.py
 """

@@ -19,7 +19,7 @@ from search_spaces.checking import plain_message
 from search_spaces.errors import UserError
 from search_spaces.schema import StrategySchema
 from search_spaces.space import Axis, Categorical, Space, Value
-from trainers.checkpoint import load_checkpoint
+from trainers.checkpoint import copy_checkpoint, load_checkpoint
 from trainers.data.features import features_key
 from trainers.data.manifest import fingerprint, read_manifest
 from trainers.model.own import source_digest
@@ -193,14 +193,16 @@ def _grid(study: StudyDefinition) -> list[dict[str, Value]]:
     return [point for point in points if point not in [dict(known) for known in study.enqueue]]
 
 
-def outside_ingredient(path: str) -> Ingredient:
-    """A checkpoint that a campaign names by its folder.
+def outside_ingredient(path: str, store: Store) -> Ingredient:
+    """A checkpoint that a campaign names by its folder; the store keeps a copy, whatever becomes of the folder.
 
     Raises:
         CheckpointError: The folder holds none.
     """
     checkpoint = load_checkpoint(Path(path))
-    return Ingredient(path, checkpoint.folder.resolve(), checkpoint.digest)
+    key = checkpoint.digest
+    folder = store.entry("checkpoints", key, lambda place: copy_checkpoint(checkpoint.folder, place))
+    return Ingredient(path, folder, key)
 
 
 def feature_fingerprints(spec: TrialSpec) -> dict[str, str]:
@@ -225,7 +227,7 @@ def resolve_start(study: StudyDefinition, before: Mapping[str, StudyRecord], sto
 
     def ingredient(source: str) -> Ingredient:
         if source not in before:
-            return outside_ingredient(source)
+            return outside_ingredient(source, store)
         best = before[source].best
         if best is None or best.outcome is None:
             raise UserError(f"study {study.name} needs {source}, which has no complete trial")
@@ -241,8 +243,8 @@ def pinned_start(plain: Mapping[str, Any], store: Store) -> Start:
     """A start as `Start.plain` wrote it."""
 
     def ingredient(entry: Mapping[str, Any]) -> Ingredient:
-        if entry["number"] is None:
-            return outside_ingredient(entry["name"])
+        if entry["number"] is None and not store.has("checkpoints", entry["key"]):
+            return outside_ingredient(entry["name"], store)
         return Ingredient(entry["name"], store.path("checkpoints", entry["key"]), entry["key"], entry["number"])
 
     needs = {name: tuple(ingredient(entry) for entry in entries) for name, entries in plain["needs"].items()}

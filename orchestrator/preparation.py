@@ -51,7 +51,7 @@ def prepare(campaign: Campaign, names: Iterable[str], store: Store, progress: Pr
     for study in (campaign.studies[name] for name in names):
         for source in (source for sources in study.needs.values() for source in sources):
             if source not in campaign.studies:
-                outside_ingredient(source)
+                outside_ingredient(source, store)
         schema, settings = schema_of(study), base_settings(campaign, study)
         if schema.trains:
             if settings.features not in loaded:

@@ -199,4 +199,4 @@ def test_a_study_cannot_start_from_one_without_a_complete_trial(campaign, tmp_pa
 
 def test_a_folder_without_a_checkpoint_is_named(tmp_path):
     with pytest.raises(CheckpointError, match="holds no checkpoint"):
-        outside_ingredient(str(tmp_path))
+        outside_ingredient(str(tmp_path), Store(tmp_path / "store"))

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import sys
 from dataclasses import replace
 
@@ -341,6 +342,17 @@ def test_a_checkpoint_from_elsewhere_can_teach(tiny_campaign, finished):
     (study,), _ = run(tiny_campaign.read(), tiny_campaign.home, ["self_distillation"])
     assert study.count(TrialState.COMPLETE) == 1
     assert study.trials[0].needs == {"teacher": (str(champion),)}
+
+
+def test_a_checkpoint_from_elsewhere_can_be_decoded_and_its_system_promoted(tiny_campaign, finished, tmp_path):
+    elsewhere = shutil.copytree(finished[0].home.champions / "tiny", tmp_path / "elsewhere")
+    tiny_campaign.rewrite("posteriors: [baseline, self_distillation]", f"posteriors: {elsewhere}")
+    (study,), _ = run(tiny_campaign.read(), tiny_campaign.home, ["decoding"])
+    assert study.count(TrialState.COMPLETE) == 5
+    shutil.rmtree(elsewhere)
+    champions = Champions(tiny_campaign.home, Tracker(tiny_campaign.home))
+    system = Recogniser.load(champions.promote(study.best))
+    assert system.checkpoint.digest == study.best.outcome.checkpoint
 
 
 OWN = """\

@@ -1,7 +1,7 @@
 """The beam search in C: pyctcdecode's best hypothesis and its scores, bit for bit, at many points of a sweep at once.
 
 Equal is meant as in ``==``, for the text and for the float64 scores, ties included, against `BeamDecoder`. What is not
-covered (no language model, labels with odd marks, a model that was pruned, another offset for unknown words) raises
+covered (no language model, labels with odd marks, a binary model, another offset for unknown words) raises
 `NotCovered`, and pyctcdecode serves. The times of words are left out.
 """
 
@@ -36,7 +36,7 @@ class Kernel:
 
     Args:
         alphabet: Names of the columns of the posteriors.
-        language_model: An n-gram model without pruning, as `build_language_model` makes it.
+        language_model: An n-gram model as an ARPA file.
 
     Raises:
         NotCovered: The alphabet or the model is of a kind that only pyctcdecode serves, or there is no kernel here.
