@@ -17,7 +17,7 @@ from search_spaces.axes.settings import Settings, overlay
 from search_spaces.campaign import STUDY_NAME, Campaign, StudyDefinition
 from search_spaces.checking import plain_message
 from search_spaces.errors import CheckpointError, UserError
-from trainers.checkpoint import DESCRIPTION, Checkpoint, copy_checkpoint, load_checkpoint, save_checkpoint
+from trainers.checkpoint import DESCRIPTION, keep_checkpoint, load_checkpoint, save_checkpoint
 from trainers.data.batches import make_batch
 from trainers.data.labels import Alphabet
 from trainers.data.manifest import read_manifest
@@ -94,25 +94,16 @@ def prepare_import(campaign: Campaign, name: str, origin: Origin, home: Home) ->
             )
         checkpoint = load_checkpoint(origin.file)
         checkpoint.network()
-        folder = _keep(store, checkpoint)
+        _, folder = keep_checkpoint(store, checkpoint)
     else:
         with tempfile.TemporaryDirectory(dir=store.root) as beside:
             warnings += _convert(campaign, origin, store, Path(beside))
-            folder = _keep(store, load_checkpoint(Path(beside)))
+            _, folder = keep_checkpoint(store, load_checkpoint(Path(beside)))
     checkpoint = load_checkpoint(folder)
     checkpoint.refuse_other_width(load_set(store, campaign.data.dev, checkpoint.features).features.dimensions)
     _refuse_other_import(campaign, name, folder)
     study = StudyDefinition(name, IMPORTED, needs={"checkpoint": (str(folder),)})
     return Import(replace(campaign, studies={**campaign.studies, name: study}), folder, tuple(warnings))
-
-
-def _keep(store: Store, checkpoint: Checkpoint) -> Path:
-    """The checkpoint in the store, under the key of its content."""
-
-    def copy(folder: Path) -> None:
-        copy_checkpoint(checkpoint.folder, folder)
-
-    return store.entry("checkpoints", checkpoint.digest, copy)
 
 
 def _convert(campaign: Campaign, origin: Origin, store: Store, folder: Path) -> list[str]:

@@ -19,7 +19,7 @@ from search_spaces.checking import plain_message
 from search_spaces.errors import UserError
 from search_spaces.schema import StrategySchema
 from search_spaces.space import Axis, Categorical, Space, Value
-from trainers.checkpoint import copy_checkpoint, load_checkpoint
+from trainers.checkpoint import keep_checkpoint, load_checkpoint
 from trainers.data.features import features_key
 from trainers.data.manifest import fingerprint, read_manifest
 from trainers.model.own import source_digest
@@ -199,9 +199,7 @@ def outside_ingredient(path: str, store: Store) -> Ingredient:
     Raises:
         CheckpointError: The folder holds none.
     """
-    checkpoint = load_checkpoint(Path(path))
-    key = checkpoint.digest
-    folder = store.entry("checkpoints", key, lambda place: copy_checkpoint(checkpoint.folder, place))
+    key, folder = keep_checkpoint(store, load_checkpoint(Path(path)))
     return Ingredient(path, folder, key)
 
 

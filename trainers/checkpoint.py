@@ -18,7 +18,7 @@ from search_spaces.errors import CheckpointError, ModelError
 from trainers.data.labels import Alphabet
 from trainers.model.build import build_network
 from trainers.model.network import Network
-from trainers.store import digest_files, write_text
+from trainers.store import Store, digest_files, write_text
 from trainers.tensor_file import write_tensors
 
 WEIGHTS = "model.safetensors"
@@ -117,6 +117,12 @@ def copy_checkpoint(source: Path, folder: Path) -> None:
     """Copy what a checkpoint is made of into an empty folder."""
     for name in (WEIGHTS, DESCRIPTION):
         shutil.copy2(source / name, folder / name)
+
+
+def keep_checkpoint(store: Store, checkpoint: Checkpoint) -> tuple[str, Path]:
+    """A checkpoint's copy in the store, whatever becomes of its folder: the key of its content, and where it lies."""
+    key = checkpoint.digest
+    return key, store.entry("checkpoints", key, lambda folder: copy_checkpoint(checkpoint.folder, folder))
 
 
 def save_checkpoint(

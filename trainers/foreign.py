@@ -106,6 +106,8 @@ def _asked(path: Path, refusal: str) -> str:
     named = re.search(r"GLOBAL ([\w.]+)", refusal)
     if named:
         return named[1]
+    # the file is refused in any case, and this only says why: where its bytes are no pickle, no zip, or of a kind that
+    # cannot be unpacked, there is nothing more to say
     with contextlib.suppress(ValueError, OSError, LookupError, StopIteration, zipfile.BadZipFile, NotImplementedError):
         stream = _pickles_in(path)
         while True:  # an old file of torch is several pickles in a row; what is behind the last is none

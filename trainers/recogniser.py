@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from search_spaces.axes.decoding import DecodingSettings
 from search_spaces.errors import CheckpointError
 from trainers.artifacts import Hypothesis, Posteriors
-from trainers.checkpoint import DESCRIPTION, WEIGHTS, Checkpoint, load_checkpoint
+from trainers.checkpoint import Checkpoint, copy_checkpoint, load_checkpoint
 from trainers.data.features import FRAME_SECONDS, PackedFeatures
 from trainers.data.labels import BLANK
 from trainers.decoding.adjust import adjust_set
@@ -52,8 +52,7 @@ def export_system(
         provenance: Where the system comes from, as plain values.
         prior: Folder of the label prior, where the decoder divides by one.
     """
-    for name in (WEIGHTS, DESCRIPTION):
-        shutil.copy2(checkpoint / name, folder / name)
+    copy_checkpoint(checkpoint, folder)
     if language_model is not None:
         for path in (language_model.model, language_model.folder / WORDS):
             shutil.copy2(path, folder / path.name)

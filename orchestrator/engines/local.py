@@ -63,14 +63,14 @@ class LocalEngine:
         return [event for worker in list(self._workers) if worker.channel in ready for event in self._said_by(worker)]
 
     def _said_by(self, worker: "_Worker") -> list[Event]:
-        """All that a worker has said by now."""
+        """What a worker has said by now, up to an epoch: then it waits for an answer, and so do we before going on."""
         found: list[Event] = []
         try:
             while worker.left and worker.channel.poll():
                 trial, message = worker.channel.recv()
                 match message:
                     case EpochReport():
-                        found.append(Reported(trial, message))
+                        return [*found, Reported(trial, message)]
                     case TrialOutcome():
                         worker.left.remove(trial)
                         found.append(Finished(trial, message))

@@ -150,6 +150,21 @@ def test_a_job_whose_process_is_killed_is_noticed_and_its_log_stays(engine, job)
     assert (job().logs / "0.log").is_file()
 
 
+def test_a_process_that_is_killed_before_its_epoch_is_heard_can_still_be_answered(engine, job):
+    engine.start(job())
+    (worker,) = engine._workers
+    assert worker.channel.poll(60)
+    worker.process.kill()
+    worker.process.join(10)
+    seen = []
+    while engine.free < 2:
+        for event in engine.events(timeout=1.0):
+            seen.append(type(event))
+            if isinstance(event, Reported):
+                engine.answer(event.trial, True)
+    assert seen == [Reported, Died]
+
+
 def test_a_stopped_engine_leaves_no_process_and_can_go_on(engine, job):
     engine.start(job())
     began = time.monotonic()

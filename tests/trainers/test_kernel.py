@@ -1,5 +1,6 @@
 """The search in C against pyctcdecode: equal means ``==``, for texts and for float64 scores."""
 
+import ctypes
 from itertools import product
 
 import kenlm
@@ -68,22 +69,20 @@ def test_a_point_alone_and_among_others_gives_the_same(language):
     assert Kernel(language.alphabet, language.files).decode_points(posteriors, points) == together
 
 
-def test_its_language_model_is_kenlms(language):
+def test_its_language_model_is_kenlms_bit_for_bit(language):
     model = kenlm.Model(str(language.files.arpa))
-    words = [*language.files.words, "unknown", "aa"]
-    rng = np.random.default_rng(2)
-    alphabet = Alphabet.of("word", [" ".join(words)])
-    kernel = Kernel(alphabet, language.files)
-    for _ in range(40):
-        sentence = " ".join(rng.choice(words, rng.integers(1, 7)))
-        labels = [label for label in alphabet.encode(sentence) for label in (label, 0)]
-        certain = np.where(np.eye(len(alphabet))[labels], 0.0, -100.0).astype(np.float32)
-        posteriors = Posteriors(("u",), certain, np.array([0, len(labels)]), alphabet.labels)
-        point = DecodingSettings(method="beam", alpha=1.0, beta=0.0, unknown_offset=-10.0)
-        (found,) = kernel.decode_set(posteriors, point)
-        unknown = sum(word not in language.files.words for word in sentence.split())
-        assert found.text == sentence
-        assert found.language == pytest.approx(np.log(10) * (model.score(sentence) - 10.0 * unknown), rel=1e-6)
+    ours = Kernel(language.alphabet, language.files)
+    words = [*language.files.words, "unknown", "</s>", "<s>", "<unk>", "<UNK>"]
+    rng, after = np.random.default_rng(2), ctypes.c_int32()
+    for _ in range(60):
+        state, place = kenlm.State(), library().ctc_model_start(ours._model_address)
+        model.BeginSentenceWrite(state)
+        for word in rng.choice(words, rng.integers(1, 10)).tolist():
+            code, following = word.encode(), kenlm.State()
+            number = library().ctc_model_word(ours._model_address, code, len(code))
+            found = library().ctc_model_score(ours._model_address, place, number, ctypes.byref(after))
+            assert found == model.BaseScore(state, word, following)
+            state, place = following, after.value
 
 
 @pytest.mark.parametrize(("name", "units"), [("char", "char"), ("word_seed2", "word")])

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from search_spaces.errors import ScoringError
 from trainers.scoring.paired import paired_gain
 from trainers.scoring.wer import score_set
 
@@ -13,13 +14,16 @@ triples = st.lists(st.tuples(words, words, words), min_size=2, max_size=12)
 
 
 @given(triples)
-def test_the_gain_is_the_difference_of_the_pooled_rates_and_its_error_that_of_a_sum_of_differences(rows):
+def test_the_gain_is_the_difference_of_the_pooled_rates_and_its_error_that_of_a_ratio_of_sums(rows):
     references, before, after = zip(*rows, strict=True)
     found = paired_gain(references, before, after)
     one, other = score_set(references, before), score_set(references, after)
     assert found.points == pytest.approx(one.wer - other.wer)
-    differences = [score_set([said], [a]).errors - score_set([said], [b]).errors for said, a, b in rows]
-    expected = 100 * math.sqrt(len(rows) * np.var(differences, ddof=1)) / one.words
+    rate = found.points / 100
+    residuals = [
+        score_set([said], [a]).errors - score_set([said], [b]).errors - rate * len(said.split()) for said, a, b in rows
+    ]
+    expected = 100 * math.sqrt(len(rows) * np.var(residuals, ddof=1)) / one.words
     assert found.error == pytest.approx(expected)
     back = paired_gain(references, after, before)
     assert (back.points, back.error) == (pytest.approx(-found.points), pytest.approx(found.error))
@@ -48,3 +52,5 @@ def test_one_utterance_shows_no_gain_and_sets_of_other_sizes_are_refused():
     assert paired_gain(["A B"], ["A"], ["A B"]).error == math.inf
     with pytest.raises(ValueError, match="shorter"):
         paired_gain(["A", "B"], ["A", "B"], ["A"])
+    with pytest.raises(ScoringError, match="no word"):
+        paired_gain(["", ""], ["A", "B"], ["A", "B"])

@@ -4,7 +4,6 @@ Values and order are pyctcdecode's, bit for bit: the same numpy calls normalise,
 integers orders the labels of a frame, which decides ties.
 """
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -86,9 +85,6 @@ def _ordered(labels: list[int]) -> list[int]:
 
 def _normalise(log_probs: NDArray[np.float64]) -> NDArray[np.float64]:
     """What pyctcdecode makes of log-probabilities, (frames, labels)."""
-    if math.isclose(log_probs.sum(axis=1).mean(), 1):  # it takes them for probabilities
-        logs: NDArray[np.float64] = np.log(np.clip(log_probs, _SMALLEST, 1))
-        return logs
     shifted = log_probs - np.amax(log_probs, axis=1, keepdims=True)
     shifted -= np.log(np.sum(np.exp(shifted), axis=1, keepdims=True))
     clipped: NDArray[np.float64] = np.clip(shifted, np.log(_SMALLEST), 0)

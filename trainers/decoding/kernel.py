@@ -50,7 +50,8 @@ class Kernel:
             raise NotCovered(f"the kernel does not take labels {reason}")
         self._size = len(alphabet)
         model = _read_model(self._library, language_model)
-        self._model = weakref.finalize(self, self._library.ctc_model_free, model)
+        self._model_address = model
+        weakref.finalize(self, self._library.ctc_model_free, model)
         spaced = alphabet.units == "char"
         starts = [label == " " if spaced else label.startswith(WORD_START) for label in alphabet.labels]
         letters = [label[start:] for label, start in zip(alphabet.labels, starts, strict=True)]

@@ -1,19 +1,15 @@
-r"""Whether one system beats another on the same utterances by more than chance.
+"""Whether one system beats another on the same utterances by more than chance.
 
-.. math::
-
-    gain = 100 \frac{\sum_i d_i}{W}, \qquad
-    SE = \frac{100}{W} \sqrt{\frac{n}{n - 1} \sum_i (d_i - \bar d)^2}, \qquad d_i = e_i - e'_i
-
-with e and e' the word errors of the two systems in utterance i of n, and W the reference words of all: the standard
-error of a sum of n paired differences that are drawn independently, in percent WER (Gillick & Cox 1989, with utterances
-as segments). Errors that both make, as in a hard utterance, cancel.
+The gain is the difference of their pooled rates, and its standard error that of `trainers.scoring.power`: errors that
+both make, as in a hard utterance, cancel.
 """
 
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from trainers.artifacts import Score
+from trainers.scoring.power import difference_error
 from trainers.scoring.wer import score_pair
 
 
@@ -40,16 +36,12 @@ def paired_gain(references: Iterable[str], before: Iterable[str], after: Iterabl
 
     Raises:
         ValueError: The three are not of the same length.
-        ZeroDivisionError: There is no reference word.
+        ScoringError: There is no reference word.
     """
-    scores = [
-        (score_pair(said, one), score_pair(said, other))
-        for said, one, other in zip(references, before, after, strict=True)
-    ]
-    words = sum(one.words for one, _ in scores)
-    differences = [one.errors - other.errors for one, other in scores]
-    count, total = len(differences), sum(differences)
-    if count < 2:
-        return Gain(100 * total / words, math.inf)
-    spread = sum((difference - total / count) ** 2 for difference in differences)
-    return Gain(100 * total / words, 100 * math.sqrt(count / (count - 1) * spread) / words)
+    said = list(references)
+    ours, theirs = ([score_pair(*pair) for pair in zip(said, texts, strict=True)] for texts in (before, after))
+    points = sum(ours, Score()).wer - sum(theirs, Score()).wer
+    if len(said) < 2:
+        return Gain(points, math.inf)
+    first, second = ([score.errors for score in scores] for scores in (ours, theirs))
+    return Gain(points, difference_error(first, second, [score.words for score in ours]))

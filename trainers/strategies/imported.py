@@ -1,16 +1,15 @@
 """Imported: an existing checkpoint, scored as it is. Nothing is trained.
 
 ``needs: {checkpoint: ...}`` names its folder; ``orchestrator import`` makes one of a file that another program saved.
-The checkpoint is copied into the store, so that it can be promoted, decoded and taken for a teacher.
+The store keeps a copy of it, so that it can be promoted, decoded and taken for a teacher.
 """
 
 import time
 from dataclasses import replace
-from pathlib import Path
 
 from search_spaces.schema import Need, StrategySchema
 from trainers.artifacts import Hypothesis
-from trainers.checkpoint import copy_checkpoint, load_checkpoint
+from trainers.checkpoint import load_checkpoint
 from trainers.spec import TrialOutcome
 from trainers.strategy import Strategy, decode_greedily
 
@@ -35,11 +34,7 @@ class Imported(Strategy):
         trial = self.trial
         began, cpu_began = time.perf_counter(), time.process_time()
         (source,) = trial.spec.needs["checkpoint"]
-
-        def copy(folder: Path) -> None:
-            copy_checkpoint(source.checkpoint, folder)
-
-        checkpoint = load_checkpoint(trial.store.entry("checkpoints", source.key, copy))
+        checkpoint = load_checkpoint(source.checkpoint)
         checkpoint.refuse_other_width(trial.load("dev", checkpoint.features).features.dimensions)
         outcome, hypotheses = decode_greedily(trial, source.key, checkpoint)
         seconds, cpu = time.perf_counter() - began, time.process_time() - cpu_began
