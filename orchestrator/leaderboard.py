@@ -16,6 +16,8 @@ COLUMNS = (
     "pruned",
     "failed",
     "dev_wer",
+    "best_dev_wer",
+    "best_trial",
     "substitutions",
     "deletions",
     "insertions",
@@ -33,16 +35,17 @@ COLUMNS = (
 )
 
 # pandas would write 12 as 12.0 as soon as one study has no result
-_COUNTS = ("substitutions", "deletions", "insertions", "reference_words", "weights", "seed", "trial")
+_COUNTS = ("substitutions", "deletions", "insertions", "reference_words", "weights", "seed", "trial", "best_trial")
 
 
 def leaderboard(studies: Sequence[StudyRecord], champion: TrialRecord | None = None) -> pd.DataFrame:
     """One row a study, the lowest dev WER first; a study without a complete trial comes last.
 
-    ``dev_wer`` (percent) and what follows it are of the study's best complete trial; ``training_seconds`` is the wall
-    time of all its trials; ``checkpoint`` is a folder of the home. ``promoted`` says ``study`` for the best of its
-    study and ``champion`` for that of the campaign. The best of several trials on dev is better there than it would
-    be elsewhere.
+    ``dev_wer`` (percent) and what follows it are of the trial that stands for the study: the promoted one, or the best
+    so far; ``best_dev_wer`` and ``best_trial`` are of the lowest dev WER, which may be another's. ``training_seconds``
+    is the wall time of all its trials; ``checkpoint`` is a folder of the home. ``promoted`` says ``study`` for the
+    trial promoted for its study and ``champion`` for that of the campaign. The best of several trials on dev is better
+    there than it would be elsewhere.
 
     Args:
         studies: The studies with all their trials.
@@ -64,24 +67,26 @@ def _row(study: StudyRecord, champion: TrialRecord | None) -> dict[str, Any]:
         "training_seconds": round(sum(trial.outcome.seconds for trial in study.trials if trial.outcome), 1),
         "promoted": "",
     }
-    best = study.best
-    if best is None or best.outcome is None or best.outcome.score is None:
+    best, result = study.best, study.result
+    if best is None or best.dev_wer is None or result is None or result.outcome is None or result.outcome.score is None:
         return row
-    outcome, score = best.outcome, best.outcome.score
-    is_champion = champion is not None and (champion.study, champion.number) == (best.study, best.number)
+    outcome, score = result.outcome, result.outcome.score
+    is_champion = champion is not None and (champion.study, champion.number) == (result.study, result.number)
     return row | {
         "dev_wer": round(score.wer, 2),
+        "best_dev_wer": round(best.dev_wer, 2),
+        "best_trial": best.number,
         "substitutions": score.substitutions,
         "deletions": score.deletions,
         "insertions": score.insertions,
         "reference_words": score.words,
         "units": outcome.units,
         "decoder": outcome.decoder,
-        "parameters": json.dumps(dict(best.params), ensure_ascii=False),
+        "parameters": json.dumps(dict(result.params), ensure_ascii=False),
         "weights": outcome.weights,
-        "seed": best.seed,
-        "trial": best.number,
-        "run_id": best.run_id,
+        "seed": result.seed,
+        "trial": result.number,
+        "run_id": result.run_id,
         "checkpoint": f"store/checkpoints/{outcome.checkpoint}",
-        "promoted": "champion" if is_champion else "study" if best.promoted else "",
+        "promoted": "champion" if is_champion else "study" if result.promoted else "",
     }

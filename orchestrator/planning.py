@@ -226,14 +226,14 @@ def resolve_start(study: StudyDefinition, before: Mapping[str, StudyRecord], sto
     def ingredient(source: str) -> Ingredient:
         if source not in before:
             return outside_ingredient(source, store)
-        best = before[source].best
-        if best is None or best.outcome is None:
+        result = before[source].result
+        if result is None or result.outcome is None:
             raise UserError(f"study {study.name} needs {source}, which has no complete trial")
-        key = best.outcome.checkpoint
-        return Ingredient(source, store.path("checkpoints", key), key, best.number)
+        key = result.outcome.checkpoint
+        return Ingredient(source, store.path("checkpoints", key), key, result.number)
 
     needs = {name: tuple(ingredient(source) for source in sources) for name, sources in study.needs.items()}
-    origin = before[study.inherit].best if study.inherit else None
+    origin = before[study.inherit].result if study.inherit else None
     return Start(needs, origin.params if origin else {})
 
 

@@ -49,7 +49,9 @@ class TrialRecord:
         provenance: Commit, whether the tree was dirty, library versions, host, fingerprints.
         run_id: Its run in MLflow; empty before it has one.
         deaths: Attempts whose process died.
-        promoted: Whether it is its study's best.
+        promoted: Whether it stands for its study.
+        overrides: Settings laid over its point, outside the search; empty for a point that the search chose.
+        repeats: Number of the trial whose point it repeats with `overrides`; None for a point of its own.
     """
 
     campaign: str
@@ -70,6 +72,8 @@ class TrialRecord:
     run_id: str = ""
     deaths: int = 0
     promoted: bool = False
+    overrides: Mapping[str, Value] = field(default_factory=dict)
+    repeats: int | None = None
 
     @property
     def name(self) -> str:
@@ -99,7 +103,8 @@ class StudyRecord:
         name: Name of the study.
         strategy: Name of its strategy.
         trials: Every trial, by number.
-        promoted: Number of its best complete trial; None before one is promoted.
+        promoted: Number of the trial that stands for it; None before one is promoted.
+        promoted_beside: Number of the best trial at the time when that one was promoted.
         run_id: Its run in MLflow, the parent of its trials' runs; empty before it has one.
         budget: Trials it may have in all, as of its last run.
     """
@@ -109,6 +114,7 @@ class StudyRecord:
     strategy: str
     trials: tuple[TrialRecord, ...] = ()
     promoted: int | None = None
+    promoted_beside: int | None = None
     run_id: str = ""
     budget: int = 0
 
@@ -126,3 +132,11 @@ class StudyRecord:
         """The complete trial of the lowest dev WER, the earliest of several; None when none is complete."""
         complete = [trial for trial in self.trials if trial.dev_wer is not None]
         return min(complete, key=lambda trial: (trial.dev_wer, trial.number), default=None)
+
+    @property
+    def result(self) -> TrialRecord | None:
+        """The trial that stands for the study: the promoted one until a better one comes, then the best."""
+        best = self.best
+        if best is None or best.number != self.promoted_beside:
+            return best
+        return next((trial for trial in self.trials if trial.number == self.promoted), best)

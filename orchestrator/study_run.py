@@ -79,7 +79,7 @@ class StudyRun:
             self.start = pinned_start(pinned, store)
             return True
         records = {name: study.sampled.record() for name, study in before.items()}
-        if any(record.best is None for record in records.values()):
+        if any(record.result is None for record in records.values()):
             return False
         self.start = resolve_start(self.definition, records, store)
         self.sampled.note("start", self.start.plain())

@@ -48,27 +48,37 @@ def plain_table(columns: Mapping[str, str], rows: Sequence[Sequence[str]]) -> Ta
 
 
 def board(studies: Sequence[StudyRecord], champion: TrialRecord | None) -> Table:
-    """The leaderboard."""
+    """The leaderboard; where another trial than the promoted one has the lowest WER, that stands beside."""
+    rows = leaderboard(studies, champion).to_dict("records")
     columns = {
         "study": "left",
         "dev WER": "right",
+        **({"lowest": "right"} if any(map(_lowest, rows)) else {}),
         "errors": "right",
         "decoder": "left",
         "trials": "right",
         "time": "right",
         "": "left",
     }
-    return plain_table(columns, [_cells(row) for row in leaderboard(studies, champion).to_dict("records")])
+    return plain_table(columns, [_cells(row, "lowest" in columns) for row in rows])
 
 
-def _cells(row: Mapping[Any, Any]) -> list[str]:
+def _lowest(row: Mapping[Any, Any]) -> str:
+    """WER and number of the trial of the lowest WER, if another one was promoted."""
+    same = pd.isna(row["dev_wer"]) or row["best_trial"] == row["trial"]
+    return "" if same else f"{row['best_dev_wer']:.1f} % #{row['best_trial']}"
+
+
+def _cells(row: Mapping[Any, Any], lowest: bool) -> list[str]:
+    beside = [_lowest(row)] if lowest else []
     trials = f"{row['completed']}+{row['pruned']}+{row['failed']}"
     if pd.isna(row["dev_wer"]):
-        return [row["study"], "none", "", "", trials, duration(row["training_seconds"]), ""]
+        return [row["study"], "none", *beside, "", "", trials, duration(row["training_seconds"]), ""]
     errors = sum(int(row[name]) for name in ("substitutions", "deletions", "insertions"))
     return [
         row["study"],
         f"{row['dev_wer']:.1f} %",
+        *beside,
         f"{errors}/{int(row['reference_words'])}",
         row["decoder"],
         trials,

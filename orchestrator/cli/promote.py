@@ -5,7 +5,7 @@ import click
 
 @click.command()
 @click.argument("target", metavar="CAMPAIGN")
-@click.option("--study", help="Promote a trial of this study; its best unless --trial names another.")
+@click.option("--study", help="Promote a trial of this study; its own promoted one unless --trial names another.")
 @click.option("--trial", type=click.IntRange(0), help="Number of the trial.")
 @click.option("--undo", is_flag=True, help="Go back to the champion before the present one.")
 def command(target: str, study: str | None, trial: int | None, undo: bool) -> int:
@@ -39,7 +39,7 @@ def command(target: str, study: str | None, trial: int | None, undo: bool) -> in
         return 0
     if study is not None:
         found = next((record for record in studies if record.name == study), None)
-        chosen = found.best if found and trial is None else None
+        chosen = found.result if found and trial is None else None
         if found and trial is not None:
             chosen = next((record for record in found.trials if record.number == trial), None)
     else:

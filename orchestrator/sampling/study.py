@@ -240,6 +240,7 @@ class SampledStudy:
             strategy,
             records,
             promoted,
+            attributes.get("promoted_beside"),
             attributes.get("run_id", ""),
             attributes.get("budget", 0),
         )
@@ -282,6 +283,8 @@ def _record(trial: FrozenTrial, campaign: str, study: str, strategy: str, promot
         run_id=attributes.get("run_id", ""),
         deaths=attributes.get("deaths", 0),
         promoted=trial.number == promoted,
+        overrides=attributes.get("overrides", {}),
+        repeats=attributes.get("repeats"),
     )
 
 

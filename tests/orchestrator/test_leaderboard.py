@@ -1,10 +1,12 @@
 import json
 
 import pandas as pd
+from rich.console import Console
 
 from orchestrator.leaderboard import COLUMNS, leaderboard
 from orchestrator.promotion import best_of
 from orchestrator.record import StudyRecord, TrialRecord, TrialState
+from orchestrator.tables import board
 from trainers.artifacts import Score
 from trainers.spec import TrialOutcome
 
@@ -74,3 +76,30 @@ def test_the_champion_is_marked():
     champion = trial("a", 0, 9, promoted=True)
     table = leaderboard([StudyRecord("c", "a", "a", (champion,))], champion)
     assert table.iloc[0]["promoted"] == "champion"
+
+
+def promoted_beside(best):
+    trials = (trial("d", 0, 9), trial("d", 1, 12, promoted=True), trial("d", 2, 20))
+    return StudyRecord("c", "d", "d", trials, promoted=1, promoted_beside=best)
+
+
+def test_a_study_whose_promoted_trial_is_not_its_best_is_shown_by_it_with_the_best_beside():
+    row = leaderboard([promoted_beside(best=0)]).iloc[0]
+    assert (row["trial"], row["dev_wer"], row["promoted"]) == (1, 15.0, "study")
+    assert (row["best_trial"], row["best_dev_wer"]) == (0, 12.0)
+    assert json.loads(row["parameters"]) == {"train.lr": 0.1}
+    console = Console(width=80, record=True)
+    console.print(board([promoted_beside(best=0)], None))
+    shown = console.export_text()
+    assert "lowest" in shown
+    assert "15.0 %  12.0 % #0  15/100" in shown
+
+
+def test_a_trial_better_than_the_best_at_the_time_of_promotion_stands_for_its_study_until_the_next():
+    row = leaderboard([promoted_beside(best=2)]).iloc[0]
+    assert (row["trial"], row["dev_wer"], row["promoted"], row["best_trial"]) == (0, 12.0, "", 0)
+
+
+def test_the_best_has_no_place_of_its_own_on_the_terminal_where_it_is_the_promoted_one():
+    table = board([StudyRecord("c", "b", "b", (trial("b", 0, 9),))], None)
+    assert "lowest" not in [column.header for column in table.columns]
