@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from orchestrator.record import StudyRecord, TrialRecord, TrialState
+from orchestrator.seed_noise import seed_noise
 
 COLUMNS = (
     "strategy",
@@ -18,6 +19,9 @@ COLUMNS = (
     "dev_wer",
     "best_dev_wer",
     "best_trial",
+    "dev_mean",
+    "dev_sd",
+    "replicates",
     "substitutions",
     "deletions",
     "insertions",
@@ -35,17 +39,21 @@ COLUMNS = (
 )
 
 # pandas would write 12 as 12.0 as soon as one study has no result
-_COUNTS = ("substitutions", "deletions", "insertions", "reference_words", "weights", "seed", "trial", "best_trial")
+_COUNTS = (
+    *("best_trial", "replicates", "substitutions", "deletions", "insertions", "reference_words"),
+    *("weights", "seed", "trial"),
+)
 
 
 def leaderboard(studies: Sequence[StudyRecord], champion: TrialRecord | None = None) -> pd.DataFrame:
     """One row a study, the lowest dev WER first; a study without a complete trial comes last.
 
     ``dev_wer`` (percent) and what follows it are of the trial that stands for the study: the promoted one, or the best
-    so far; ``best_dev_wer`` and ``best_trial`` are of the lowest dev WER, which may be another's. ``training_seconds``
-    is the wall time of all its trials; ``checkpoint`` is a folder of the home. ``promoted`` says ``study`` for the
-    trial promoted for its study and ``champion`` for that of the campaign. The best of several trials on dev is better
-    there than it would be elsewhere.
+    so far; ``best_dev_wer`` and ``best_trial`` are of the lowest dev WER, which may be another's; ``dev_mean``,
+    ``dev_sd`` and ``replicates`` are of its trials that differ by seed alone. ``training_seconds`` is the wall time of
+    all its trials; ``checkpoint`` is a folder of the home. ``promoted`` says ``study`` for the trial promoted for its
+    study and ``champion`` for that of the campaign. The best of several trials on dev is better there than it would be
+    elsewhere.
 
     Args:
         studies: The studies with all their trials.
@@ -71,6 +79,9 @@ def _row(study: StudyRecord, champion: TrialRecord | None) -> dict[str, Any]:
     if best is None or best.dev_wer is None or result is None or result.outcome is None or result.outcome.score is None:
         return row
     outcome, score = result.outcome, result.outcome.score
+    noise = seed_noise(study)
+    if noise is not None:
+        row |= {"dev_mean": round(noise.mean, 2), "dev_sd": round(noise.sd, 2), "replicates": noise.replicates}
     is_champion = champion is not None and (champion.study, champion.number) == (result.study, result.number)
     return row | {
         "dev_wer": round(score.wer, 2),

@@ -20,6 +20,7 @@ from orchestrator.promotion import Champions, best_of
 from orchestrator.provenance import provenance
 from orchestrator.record import StudyRecord, TrialRecord
 from orchestrator.sampling import Claim, Sampling
+from orchestrator.seed_noise import seed_noise
 from orchestrator.stored import in_order
 from orchestrator.study_run import StudyRun
 from orchestrator.tracking import Tracker, TrialFolders
@@ -251,6 +252,9 @@ class Runner:
                     self._observer.promoted(best, "study")
                 elif record.best is None:
                     self._observer.warn(f"study {record.name} has no complete trial")
+                noise = seed_noise(record)
+                if noise is not None:
+                    self._observer.note(f"study {record.name}: {noise}")
                 for sentence in advice(study.definition, record):
                     self._observer.warn(sentence)
                 self._tracker.study_done(record, True)

@@ -14,6 +14,7 @@ from functools import cache, cached_property
 from typing import Any
 
 from orchestrator.record import StudyRecord, TrialRecord, TrialState
+from orchestrator.seed_noise import seed_noise
 from orchestrator.tracking.files import plain
 from trainers.spec import EpochReport
 from trainers.store import digest
@@ -129,14 +130,19 @@ def project_study(study: StudyRecord) -> Projection:
         "mlflow.source.name": "orchestrator",
         "mlflow.source.type": "LOCAL",
     }
-    if best is not None:
+    metrics: dict[str, float] = {}
+    if best is not None and best.dev_wer is not None:
         tags["best_trial"] = str(best.number)
+        metrics["best_wer"] = best.dev_wer
+    noise = seed_noise(study)
+    if noise is not None:
+        metrics |= {"dev_mean": noise.mean, "dev_sd": noise.sd, "replicates": float(noise.replicates)}
     ended = study.promoted is not None and not study.count(TrialState.WAITING)
     return Projection(
         name=study.name,
         status="RUNNING" if study.count(TrialState.RUNNING) else "FINISHED" if ended else "SCHEDULED",
         params={},
-        metrics=counts | ({"best_wer": best.dev_wer} if best is not None and best.dev_wer is not None else {}),
+        metrics=counts | metrics,
         points=(),
         tags=tags,
     )
