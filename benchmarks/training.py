@@ -72,7 +72,7 @@ def bare(trial: Trial) -> Callable[[], float]:
 @contextmanager
 def run_at_every_step(teacher: Ingredient) -> Iterator[None]:
     """Let teachers read each batch anew, instead of what is kept of them."""
-    network = load_checkpoint(teacher.checkpoint).network()
+    network = load_checkpoint(teacher.folder).network()
     kept = Teacher.__call__
 
     def read(self: Teacher, batch: Batch, lengths: torch.Tensor) -> torch.Tensor:

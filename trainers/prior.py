@@ -7,47 +7,39 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search_spaces.errors import CheckpointError
-from trainers.checkpoint import Checkpoint
-from trainers.data.features import PackedFeatures
 from trainers.data.labels import Alphabet
-from trainers.device import choose_device
-from trainers.emission import emit_batches, posteriors_key
+from trainers.source import Source
 from trainers.store import Store
 
 PRIOR = "prior.json"
 
 
-def label_prior(
-    store: Store, key: str, checkpoint: Checkpoint, train: PackedFeatures
-) -> tuple[str, NDArray[np.float64]]:
-    """The mean training posterior of a checkpoint, computed once.
+def label_prior(store: Store, source: Source) -> tuple[str, NDArray[np.float64]]:
+    """The mean training posterior of a source, computed once.
 
     The posteriors themselves are not kept: of a large training set they would take gigabytes. No label has less than
     one frame's share, so that one which is never said is not made likely without bounds.
 
     Args:
         store: Where it lives.
-        key: Key of the checkpoint.
-        checkpoint: The network.
-        train: Features of its training set.
+        source: Where the posteriors come from.
 
     Returns:
         Its key in the store, and the probability of every label, (labels,).
     """
-    name = posteriors_key(key, train)
+    name = source.posteriors_key("train")
 
     def make(folder: Path) -> None:
-        network = checkpoint.network().to(choose_device())
-        total = np.zeros(len(checkpoint.alphabet))
-        for _, log_probs, lengths in emit_batches(network, train):
+        total = np.zeros(len(source.alphabet))
+        for _, log_probs, lengths in source.batches("train"):
             for row, length in zip(log_probs, lengths.tolist(), strict=True):
                 total += row[:length].double().exp().sum(0).numpy()
         shares = np.maximum(total, 1.0)
         shares /= shares.sum()
-        named = dict(zip(checkpoint.alphabet.labels, shares.tolist(), strict=True))
+        named = dict(zip(source.alphabet.labels, shares.tolist(), strict=True))
         (folder / PRIOR).write_text(json.dumps(named, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
-    return name, read_prior(store.entry("priors", name, make), checkpoint.alphabet)
+    return name, read_prior(store.entry("priors", name, make), source.alphabet)
 
 
 def read_prior(folder: Path, alphabet: Alphabet) -> NDArray[np.float64]:

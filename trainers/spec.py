@@ -12,17 +12,17 @@ from trainers.store import code_digest, digest
 
 @dataclass(frozen=True, slots=True)
 class Ingredient:
-    """A finished trial, or a checkpoint from elsewhere, that a trial starts from.
+    """A finished trial, or what was made elsewhere, that a trial starts from.
 
     Attributes:
         name: The study it comes from, or the path that was written in the campaign file.
         number: The trial's number in that study; None for a path.
-        checkpoint: Folder of its checkpoint.
-        key: What the checkpoint was made from, as a digest.
+        folder: Folder of its checkpoint.
+        key: What that was made from, as a digest.
     """
 
     name: str
-    checkpoint: Path
+    folder: Path
     key: str
     number: int | None = None
 

@@ -17,13 +17,12 @@ from torch import Tensor
 from search_spaces.schema import StrategySchema
 from trainers.artifacts import Hypothesis
 from trainers.augmentation import augment
-from trainers.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from trainers.checkpoint import load_checkpoint, save_checkpoint
 from trainers.convergence import remarks, still_improving
 from trainers.data.batches import Batch
 from trainers.data.labels import Alphabet
-from trainers.data.sets import Corpus, UtteranceSet, encode_targets
+from trainers.data.sets import Corpus, encode_targets
 from trainers.decoding.greedy import greedy_set
-from trainers.emission import posteriors
 from trainers.loop import Plateau, Pruned, train
 from trainers.losses.ctc import ctc_loss
 from trainers.losses.smoothing import smooth, uniform_labels, unigram_labels
@@ -31,6 +30,7 @@ from trainers.model.build import build_network
 from trainers.model.network import Network
 from trainers.run_state import Progress
 from trainers.scoring.wer import SCORER, score_set
+from trainers.source import CheckpointSource, Source
 from trainers.spec import TrialOutcome
 from trainers.tensor_file import write_tensors
 from trainers.trial import Trial
@@ -120,7 +120,7 @@ class TrainingStrategy(Strategy):
             said = (str(stop),) if isinstance(stop, Plateau) else ()
             return with_history(TrialOutcome(pruned=True, notes=said), stop.progress), []
         progress = Progress.of(checkpoint.folder)
-        outcome, hypotheses = decode_greedily(trial, key, checkpoint)
+        outcome, hypotheses = decode_greedily(trial, CheckpointSource(trial, key, checkpoint))
         words = outcome.score.words if outcome.score else 0
         outcome = replace(
             outcome,
@@ -186,30 +186,36 @@ def with_history(outcome: TrialOutcome, progress: Progress) -> TrialOutcome:
     )
 
 
-def decode_greedily(trial: Trial, key: str, checkpoint: Checkpoint) -> tuple[TrialOutcome, list[Hypothesis]]:
-    """Score a checkpoint by the best path through its posteriors.
+def decode_greedily(trial: Trial, source: Source) -> tuple[TrialOutcome, list[Hypothesis]]:
+    """Score a source by the best path through its posteriors.
 
     Args:
         trial: The trial that asks.
-        key: Key of the checkpoint.
-        checkpoint: The network.
+        source: Where the posteriors come from.
     """
-    dev = trial.load("dev", checkpoint.features)
-    name, frames = posteriors(trial.store, key, checkpoint, dev.features)
-    hypotheses = greedy_set(frames, checkpoint.alphabet)
-    return score_outcome(dev, hypotheses, checkpoint, key, name, "greedy"), hypotheses
+    name, frames = source.posteriors("dev")
+    hypotheses = greedy_set(frames, source.alphabet)
+    return score_outcome(trial.references("dev"), hypotheses, source, name, "greedy"), hypotheses
 
 
 def score_outcome(
-    dev: UtteranceSet, hypotheses: list[Hypothesis], checkpoint: Checkpoint, key: str, posteriors: str, decoder: str
+    references: Sequence[str], hypotheses: Sequence[Hypothesis], source: Source, posteriors: str, decoder: str
 ) -> TrialOutcome:
-    """The outcome of hypotheses for dev, all counts pooled."""
+    """The outcome of hypotheses for dev, all counts pooled.
+
+    Args:
+        references: The transcripts.
+        hypotheses: In their order.
+        source: Where the posteriors came from.
+        posteriors: Their key in the store.
+        decoder: The decoder and its settings in one line.
+    """
     return TrialOutcome(
-        score=score_set(dev.references, (hypothesis.text for hypothesis in hypotheses)),
+        score=score_set(references, (hypothesis.text for hypothesis in hypotheses)),
         scorer=SCORER,
         decoder=decoder,
-        units=checkpoint.alphabet.units,
-        weights=checkpoint.weights,
-        checkpoint=key,
+        units=source.alphabet.units,
+        weights=source.weights,
+        checkpoint=source.key,
         posteriors=posteriors,
     )

@@ -6,11 +6,12 @@ from torch import Tensor
 from search_spaces.axes.model import ModelSettings
 from search_spaces.errors import CheckpointError
 from search_spaces.schema import Need
-from trainers.checkpoint import Checkpoint, load_checkpoint
+from trainers.checkpoint import Checkpoint
 from trainers.data.batches import Batch
 from trainers.data.sets import Corpus
 from trainers.data.warp import rescale_time
 from trainers.model.network import Network
+from trainers.source import Source, open_source
 from trainers.spec import Ingredient
 from trainers.top_posteriors import TopPosteriors, top_posteriors
 from trainers.trial import Trial
@@ -36,11 +37,11 @@ class Teacher:
     """
 
     def __init__(self, trial: Trial, network: Network, corpus: Corpus) -> None:
-        (source,) = trial.spec.needs[NEED.name]
-        checkpoint = load_checkpoint(source.checkpoint)
-        _refuse_other_alphabet(checkpoint, corpus)
-        self._posteriors = read_training_set(trial, source, checkpoint)
-        _refuse_other_rate(source, self._posteriors, network, corpus)
+        (ingredient,) = trial.spec.needs[NEED.name]
+        source = open_source(trial, ingredient)
+        _refuse_other_alphabet(ingredient, source, corpus)
+        self._posteriors = top_posteriors(trial.store, source, "train")
+        _refuse_other_rate(ingredient, self._posteriors, network, corpus)
         self._output_lengths = network.lengths_after
 
     def __call__(self, batch: Batch, lengths: Tensor) -> Tensor:
@@ -59,17 +60,6 @@ class Teacher:
             # probabilities are mixed between frames, not their logarithms, so that they still sum to one
             found = rescale_time(found.exp(), before, lengths).clamp(min=_SMALLEST).log()
         return found
-
-
-def read_training_set(trial: Trial, source: Ingredient, teacher: Checkpoint) -> TopPosteriors:
-    """What a teacher says of the training set, in its own features, labels and frame rate; read once for all trials.
-
-    Args:
-        trial: The student's trial.
-        source: Where the teacher comes from.
-        teacher: The teacher.
-    """
-    return top_posteriors(trial.store, source.key, teacher, trial.load("train", teacher.features).features)
 
 
 def refuse_other_architecture(teacher: Checkpoint, student: ModelSettings) -> None:
@@ -92,22 +82,22 @@ def refuse_other_architecture(teacher: Checkpoint, student: ModelSettings) -> No
         )
 
 
-def _refuse_other_alphabet(teacher: Checkpoint, corpus: Corpus) -> None:
+def _refuse_other_alphabet(ingredient: Ingredient, teacher: Source, corpus: Corpus) -> None:
     if teacher.alphabet == corpus.alphabet:
         return
     odd = sorted(set(teacher.alphabet.labels) ^ set(corpus.alphabet.labels))
     raise CheckpointError(
-        f"{teacher.folder}: the teacher's alphabet is not the student's; "
+        f"{ingredient.folder}: the teacher's alphabet is not the student's; "
         f"{f'only one of them has {odd[:10]}' if odd else 'the order differs'}"
     )
 
 
-def _refuse_other_rate(source: Ingredient, frames: TopPosteriors, network: Network, corpus: Corpus) -> None:
+def _refuse_other_rate(ingredient: Ingredient, frames: TopPosteriors, network: Network, corpus: Corpus) -> None:
     theirs, ours = np.diff(frames.offsets), network.output_lengths(corpus.train.features.lengths)
     if not np.array_equal(theirs, ours):
         index = int(np.flatnonzero(theirs != ours)[0])
         raise CheckpointError(
-            f"{source.name}: the teacher's frame rate is not the student's: of {corpus.train.utterances[index].id} it "
-            f"makes {theirs[index]} frames, the student {ours[index]}; match features.subsample, features.stack and "
+            f"{ingredient.name}: the teacher's frame rate is not the student's: of {corpus.train.utterances[index].id} "
+            f"it makes {theirs[index]} frames, the student {ours[index]}; match features.subsample, features.stack and "
             "model.subsampling"
         )

@@ -10,15 +10,15 @@ import torch
 
 from search_spaces.axes.decoding import DecodingSettings
 from trainers.artifacts import Hypothesis
-from trainers.checkpoint import load_checkpoint
 from trainers.data.batches import Batch
 from trainers.data.labels import Alphabet
 from trainers.data.sets import Corpus
 from trainers.decoding.beam import BeamDecoder
 from trainers.losses.sequence import Hypotheses
+from trainers.source import open_source
 from trainers.store import Store, digest
-from trainers.teacher import NEED, read_training_set
-from trainers.top_posteriors import TopPosteriors
+from trainers.teacher import NEED
+from trainers.top_posteriors import TopPosteriors, top_posteriors
 from trainers.trial import Trial
 
 KIND = "hypotheses"
@@ -42,9 +42,9 @@ class TeacherHypotheses:
     """
 
     def __init__(self, trial: Trial, corpus: Corpus, count: int) -> None:
-        (source,) = trial.spec.needs[NEED.name]
-        teacher = load_checkpoint(source.checkpoint)
-        said = n_best_lists(trial.store, read_training_set(trial, source, teacher), teacher.alphabet, count)
+        (ingredient,) = trial.spec.needs[NEED.name]
+        teacher = open_source(trial, ingredient)
+        said = n_best_lists(trial.store, top_posteriors(trial.store, teacher, "train"), teacher.alphabet, count)
         self._lists = [_encode(one, corpus.alphabet) for one in said]
         total = sum(map(len, said))
         self.dropped = total - sum(len(labels) for labels, _ in self._lists)

@@ -21,12 +21,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trainers.checkpoint import Checkpoint
-from trainers.data.features import PackedFeatures
 from trainers.data.labels import BLANK
-from trainers.device import choose_device
-from trainers.emission import emit_batches, posteriors_key
+from trainers.source import Source
 from trainers.store import Store, digest
+from trainers.trial import Split
 
 TOP = 16
 KIND = "teachers"
@@ -123,33 +121,31 @@ def expand(log_probs: NDArray[np.float16], kept: NDArray[np.unsignedinteger[Any]
     return result
 
 
-def top_posteriors(store: Store, key: str, checkpoint: Checkpoint, features: PackedFeatures) -> TopPosteriors:
-    """The likeliest labels that a checkpoint gives every frame of a set, computed once and then mapped into memory.
+def top_posteriors(store: Store, source: Source, split: Split) -> TopPosteriors:
+    """The likeliest labels that a source gives every frame of a split, found once and then mapped into memory.
 
     Never more than a batch of all labels is in memory at once.
 
     Args:
         store: Where they live.
-        key: Key of the checkpoint.
-        checkpoint: The network.
-        features: The set.
+        source: Where the posteriors come from.
+        split: The split.
     """
-    name = digest([_FORMAT, TOP, posteriors_key(key, features)])
-    labels = len(checkpoint.alphabet)
+    name = digest([_FORMAT, TOP, source.posteriors_key(split)])
+    labels = len(source.alphabet)
 
     def make(folder: Path) -> None:
-        network = checkpoint.network().to(choose_device())
-        offsets = np.concatenate([[0], np.cumsum(network.output_lengths(features.lengths))])
+        offsets = np.concatenate([[0], np.cumsum(source.lengths(split))])
         width = min(TOP, labels - _FIRST)
         log_probs = _create(folder / "log_probs.npy", np.float16, (int(offsets[-1]), 2 + width))
         kept = _create(folder / "kept.npy", _unsigned(labels), (int(offsets[-1]), width))
-        for indices, batch, lengths in emit_batches(network, features):
+        for indices, batch, lengths in source.batches(split):
             for index, frames, length in zip(indices, batch, lengths.tolist(), strict=True):
                 rows = slice(offsets[index], offsets[index + 1])
                 log_probs[rows], kept[rows] = condense(frames[:length])
         log_probs.flush()
         kept.flush()
-        description = {"ids": list(features.ids), "offsets": offsets.tolist(), "labels": labels}
+        description = {"ids": list(source.ids(split)), "offsets": offsets.tolist(), "labels": labels}
         (folder / "index.json").write_text(json.dumps(description, ensure_ascii=False), encoding="utf-8")
 
     folder = store.entry(KIND, name, make)

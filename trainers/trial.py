@@ -3,16 +3,20 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Literal
 
 from search_spaces.axes.features import FeatureSettings
 from search_spaces.axes.settings import Settings, overlay
+from trainers.data.manifest import read_manifest
 from trainers.data.sets import UtteranceSet, load_set
 from trainers.decoding.language_model import LanguageModelFiles, build_language_model
 from trainers.spec import EpochReport, Ingredient, TrialSpec
 from trainers.store import Store
 
 Report = Callable[[EpochReport], bool]
+Split = Literal["train", "dev"]
+"""A set that a trial may read; the test set is none."""
 
 
 class Trial:
@@ -63,7 +67,13 @@ class Trial:
         settings = type(self.settings).model_validate(overlay(self.settings.model_dump(), values))
         return Trial(spec, settings, self.store, report)
 
-    def load(self, split: Literal["train", "dev"], features: FeatureSettings) -> UtteranceSet:
+    def references(self, split: Split) -> list[str]:
+        """The transcripts of a split; its features are not read."""
+        return [utterance.text for utterance in read_manifest(self._manifest(split))]
+
+    def load(self, split: Split, features: FeatureSettings) -> UtteranceSet:
         """A split with features of another kind than the trial's own: those that some checkpoint reads."""
-        manifest = self.spec.train if split == "train" else self.spec.dev
-        return load_set(self.store, manifest, features, content=self.spec.data.get(split, ""))
+        return load_set(self.store, self._manifest(split), features, content=self.spec.data.get(split, ""))
+
+    def _manifest(self, split: Split) -> Path:
+        return self.spec.train if split == "train" else self.spec.dev

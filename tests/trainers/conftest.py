@@ -13,6 +13,7 @@ from trainers.pipeline import resolve_settings, run_trial
 from trainers.spec import Ingredient, TrialOutcome, TrialSpec
 from trainers.store import Store
 from trainers.strategies import catalogue
+from trainers.trial import Trial
 
 STORED = FeatureSettings(kind="stored", normalise="utterance")
 
@@ -74,6 +75,12 @@ def trained(make_spec, tmp_path_factory):
     spec = make_spec(values={"train.epochs": 12})
     outcome = run_trial(spec, store, lambda report: True)
     return Trained(spec, store, outcome, store.path("checkpoints", outcome.checkpoint))
+
+
+@pytest.fixture(scope="session")
+def at_hand():
+    """A trial of a spec, that nobody has asked to run."""
+    return lambda spec, store: Trial(spec, resolve_settings(dict(spec.settings)), store, lambda report: True)
 
 
 @pytest.fixture(scope="session")

@@ -29,7 +29,7 @@ def store(trained, tmp_path):
 @pytest.fixture
 def source(trained, store):
     """The trained checkpoint in that store."""
-    return replace(trained.ingredient, checkpoint=store.path("checkpoints", trained.outcome.checkpoint))
+    return replace(trained.ingredient, folder=store.path("checkpoints", trained.outcome.checkpoint))
 
 
 def test_the_key_of_a_spec_depends_on_what_decides_its_result(make_spec, trained):
@@ -147,7 +147,7 @@ def test_self_distillation_refuses_a_teacher_of_another_architecture(make_spec, 
     ],
 )
 def test_self_distillation_refuses_a_teacher_of_another_alphabet(make_spec, store, source, change, words):
-    path = source.checkpoint / "checkpoint.json"
+    path = source.folder / "checkpoint.json"
     description = json.loads(path.read_text(encoding="utf-8"))
     description["alphabet"]["labels"] = change(description["alphabet"]["labels"])
     path.write_text(json.dumps(description), encoding="utf-8")
@@ -171,13 +171,13 @@ def test_the_teacher_reads_the_training_set_once_for_all_trials(make_spec, store
         values = {"distillation.alpha": alpha, "train.epochs": 1}
         run_trial(make_spec("self_distillation", values, {"teacher": (source,)}), store, always)
         if number == 0:
-            (source.checkpoint / "model.safetensors").unlink()
+            (source.folder / "model.safetensors").unlink()
 
 
 @pytest.mark.parametrize("method", ["greedy", "beam"])
 def test_a_decoding_trial_never_runs_the_network(make_spec, store, source, trained, method):
     # the posteriors of dev are there since the checkpoint was trained
-    (source.checkpoint / "model.safetensors").unlink()
+    (source.folder / "model.safetensors").unlink()
     spec = make_spec("decoding", {"decoding.method": method, "decoding.alpha": 0.3}, {"posteriors": (source,)})
     outcome = run_trial(spec, store, never)
     assert outcome.score.words == 8

@@ -5,7 +5,7 @@ import torch
 
 from tests.trainers.pretended_gpu import GPU, PretendedGpu
 from tests.trainers.test_gpu import BASE, CASES
-from trainers import emission, loop, prior, top_posteriors
+from trainers import emission, loop, source
 from trainers.pipeline import run_trial
 from trainers.store import Store
 
@@ -14,7 +14,7 @@ from trainers.store import Store
 def gpu(monkeypatch):
     """The pretended GPU, chosen by whoever chooses a device."""
     mode = PretendedGpu()
-    for module in (emission, loop, prior, top_posteriors):
+    for module in (emission, loop, source):
         monkeypatch.setattr(module, "choose_device", lambda: GPU)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "none")
     monkeypatch.setattr(torch.nn.RNNBase, "flatten_parameters", lambda self: None)

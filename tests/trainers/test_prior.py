@@ -14,6 +14,7 @@ from trainers.emission import emit
 from trainers.pipeline import HYPOTHESES, run_trial
 from trainers.prior import PRIOR, label_prior, read_prior
 from trainers.recogniser import DECODER, Recogniser, export_system
+from trainers.source import CheckpointSource
 
 CHANGED = {"temperature": 1.5, "prior_scale": 0.4, "blank_bias": -0.7, "unknown_offset": -3.0}
 
@@ -23,25 +24,30 @@ def network(trained):
     return load_checkpoint(trained.folder)
 
 
-def test_the_prior_is_the_mean_posterior_of_the_training_set_computed_once(trained, network, tiny, monkeypatch):
+@pytest.fixture
+def trial(trained, at_hand):
+    return at_hand(trained.spec, trained.store)
+
+
+def test_the_prior_is_the_mean_posterior_of_the_training_set_computed_once(trained, trial, network, tiny, monkeypatch):
     train = load_set(trained.store, tiny.train, network.features)
-    key, prior = label_prior(trained.store, "key", network, train.features)
+    source = CheckpointSource(trial, "key", network)
+    key, prior = label_prior(trained.store, source)
     log_probs, _ = emit(network.network(), train.features)
     assert prior == pytest.approx(np.exp(log_probs.astype(np.float64)).mean(axis=0), abs=1e-6)
     assert prior.sum() == pytest.approx(1)
     assert prior.argmax() == 0
-    monkeypatch.setattr("trainers.prior.emit_batches", None)
-    again, same = label_prior(trained.store, "key", network, train.features)
+    monkeypatch.setattr("trainers.source.emit_batches", None)
+    again, same = label_prior(trained.store, source)
     assert again == key
     assert (same == prior).all()
 
 
-def test_a_label_that_is_never_said_has_the_share_of_one_frame(trained, network, tiny, monkeypatch):
-    train = load_set(trained.store, tiny.train, network.features)
+def test_a_label_that_is_never_said_has_the_share_of_one_frame(trained, trial, network, monkeypatch):
     silent = torch.full((1, 50, len(network.alphabet)), -1e4)
     silent[..., 0] = 0.0
-    monkeypatch.setattr("trainers.prior.emit_batches", lambda *_: [(None, silent, torch.tensor([40]))])
-    _, prior = label_prior(trained.store, "silent", network, train.features)
+    monkeypatch.setattr("trainers.source.emit_batches", lambda *_: [(None, silent, torch.tensor([40]))])
+    _, prior = label_prior(trained.store, CheckpointSource(trial, "silent", network))
     labels = len(network.alphabet)
     assert prior == pytest.approx(np.array([40, *[1] * (labels - 1)]) / (40 + labels - 1))
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from trainers.checkpoint import load_checkpoint
 from trainers.data.sets import load_set
 from trainers.emission import emit
+from trainers.source import CheckpointSource
 from trainers.store import Store
 from trainers.top_posteriors import KIND, TOP, TopPosteriors, condense, expand, top_posteriors
 
@@ -108,11 +109,13 @@ def test_a_batch_stands_in_the_order_asked_for_with_zeros_behind_its_ends():
     assert len(top) == 3
 
 
-def test_what_a_checkpoint_says_is_kept_under_its_own_kind_and_made_once(trained, make_spec, tmp_path):
+def test_what_a_checkpoint_says_is_kept_under_its_own_kind_and_made_once(trained, at_hand, tmp_path):
     store = Store(tmp_path)
     checkpoint = load_checkpoint(trained.folder)
     features = load_set(store, trained.spec.train, checkpoint.features).features
-    found = top_posteriors(store, "teacher", checkpoint, features)
+    trial = at_hand(trained.spec, store)
+    source = CheckpointSource(trial, "teacher", checkpoint)
+    found = top_posteriors(store, source, "train")
     full, offsets = emit(checkpoint.network(), features)
     np.testing.assert_array_equal(found.offsets, offsets)
     assert found.ids == features.ids
@@ -123,6 +126,6 @@ def test_what_a_checkpoint_says_is_kept_under_its_own_kind_and_made_once(trained
     assert store.has(KIND, found.key)
     assert not (tmp_path / "posteriors").exists()
     written = (store.path(KIND, found.key) / "log_probs.npy").stat().st_mtime_ns
-    assert top_posteriors(store, "teacher", checkpoint, features).key == found.key
+    assert top_posteriors(store, source, "train").key == found.key
     assert (store.path(KIND, found.key) / "log_probs.npy").stat().st_mtime_ns == written
-    assert top_posteriors(store, "another", checkpoint, features).key != found.key
+    assert top_posteriors(store, CheckpointSource(trial, "another", checkpoint), "train").key != found.key

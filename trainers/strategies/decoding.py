@@ -10,12 +10,11 @@ from dataclasses import replace
 
 from search_spaces.schema import Need, StrategySchema
 from trainers.artifacts import Hypothesis
-from trainers.checkpoint import load_checkpoint
 from trainers.decoding.adjust import adjust_set
 from trainers.decoding.greedy import greedy_set
 from trainers.decoding.searching import search_set
-from trainers.emission import posteriors
 from trainers.prior import label_prior
+from trainers.source import open_source
 from trainers.spec import TrialOutcome
 from trainers.store import digest
 from trainers.strategy import Strategy, score_outcome
@@ -72,28 +71,25 @@ def _decode(trials: Sequence[Trial]) -> Iterator[tuple[Trial, TrialOutcome, list
     """Decode dev for trials that differ in weights, widths and thresholds alone; each has its share of the time."""
     began, cpu_began = time.perf_counter(), time.process_time()
     trial = trials[0]
-    (source,) = trial.spec.needs["posteriors"]
-    checkpoint = load_checkpoint(source.checkpoint)
+    (ingredient,) = trial.spec.needs["posteriors"]
+    source = open_source(trial, ingredient)
     settings = trial.settings.decoding
-    dev = trial.load("dev", checkpoint.features)
-    name, frames = posteriors(trial.store, source.key, checkpoint, dev.features)
-    prior_key, prior = "", None
-    if settings.prior_scale:
-        train = trial.load("train", checkpoint.features)
-        prior_key, prior = label_prior(trial.store, source.key, checkpoint, train.features)
+    name, frames = source.posteriors("dev")
+    prior_key, prior = label_prior(trial.store, source) if settings.prior_scale else ("", None)
     frames = adjust_set(frames, settings, prior)
     if settings.method == "greedy":
-        found, title, files, note = [greedy_set(frames, checkpoint.alphabet)] * len(trials), "", None, ""
+        found, title, files, note = [greedy_set(frames, source.alphabet)] * len(trials), "", None, ""
     else:
         model, files = trial.settings.language_model, trial.language_model
-        searched = search_set(checkpoint.alphabet, files, frames, [one.settings.decoding for one in trials])
+        searched = search_set(source.alphabet, files, frames, [one.settings.decoding for one in trials])
         found, note = searched.hypotheses, searched.note
         title = model.title if model else "no language model"
+    references = trial.references("dev")
     seconds = (time.perf_counter() - began) / len(trials)
     cpu_seconds = (time.process_time() - cpu_began) / len(trials)
     for one, hypotheses in zip(trials, found, strict=True):
         decoder = f"beam {one.settings.decoding.beam_width}, {title}" if title else "greedy"
-        outcome = score_outcome(dev, hypotheses, checkpoint, source.key, name, decoder)
+        outcome = score_outcome(references, hypotheses, source, name, decoder)
         outcome = replace(
             outcome,
             language_model=files.key if files else "",

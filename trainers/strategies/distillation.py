@@ -36,4 +36,4 @@ class Distillation(DistillingStrategy):
         """
         super().prepare(network, corpus)
         for source in self.trial.spec.needs.get("student", ()):
-            load_checkpoint(source.checkpoint).load_into(network)
+            load_checkpoint(source.folder).load_into(network)

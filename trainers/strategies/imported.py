@@ -10,6 +10,7 @@ from dataclasses import replace
 from search_spaces.schema import Need, StrategySchema
 from trainers.artifacts import Hypothesis
 from trainers.checkpoint import load_checkpoint
+from trainers.source import CheckpointSource
 from trainers.spec import TrialOutcome
 from trainers.strategy import Strategy, decode_greedily
 
@@ -34,8 +35,8 @@ class Imported(Strategy):
         trial = self.trial
         began, cpu_began = time.perf_counter(), time.process_time()
         (source,) = trial.spec.needs["checkpoint"]
-        checkpoint = load_checkpoint(source.checkpoint)
+        checkpoint = load_checkpoint(source.folder)
         checkpoint.refuse_other_width(trial.load("dev", checkpoint.features).features.dimensions)
-        outcome, hypotheses = decode_greedily(trial, source.key, checkpoint)
+        outcome, hypotheses = decode_greedily(trial, CheckpointSource(trial, source.key, checkpoint))
         seconds, cpu = time.perf_counter() - began, time.process_time() - cpu_began
         return replace(outcome, seconds=seconds, cpu_seconds=cpu), hypotheses

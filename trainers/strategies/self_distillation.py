@@ -24,6 +24,7 @@ from trainers.data.sets import Corpus
 from trainers.distilling import DistillingStrategy
 from trainers.model.network import Network
 from trainers.scoring.paired import Gain, paired_gain
+from trainers.source import open_source
 from trainers.spec import EpochReport, Ingredient, TrialOutcome
 from trainers.strategy import decode_greedily
 from trainers.teacher import NEED, refuse_other_architecture
@@ -50,7 +51,7 @@ class SelfDistillation(DistillingStrategy):
             CheckpointError: The teacher has another architecture, alphabet or frame rate.
         """
         (source,) = self.trial.spec.needs[NEED.name]
-        refuse_other_architecture(load_checkpoint(source.checkpoint), self.trial.settings.model)
+        refuse_other_architecture(load_checkpoint(source.folder), self.trial.settings.model)
         super().prepare(network, corpus)
 
     def run(self) -> tuple[TrialOutcome, list[Hypothesis]]:
@@ -60,7 +61,7 @@ class SelfDistillation(DistillingStrategy):
         if total == 1:
             return super().run()
         (teacher,) = trial.spec.needs[NEED.name]
-        taught = decode_greedily(trial, teacher.key, load_checkpoint(teacher.checkpoint))[1]
+        taught = decode_greedily(trial, open_source(trial, teacher))[1]
         found: list[tuple[TrialOutcome, list[Hypothesis]]] = []
         notes: list[str] = []
         for number in range(1, total + 1):
