@@ -1,8 +1,6 @@
 """Trials from their specs to their outcomes; what was done before is not done again."""
 
-import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,14 +8,11 @@ from typing import Any
 from search_spaces.axes.settings import Settings, with_sections
 from trainers.artifacts import Hypothesis
 from trainers.data.manifest import read_manifest
-from trainers.scoring.wer import score_pair
+from trainers.outcomes import load_outcome, write_outcome
 from trainers.spec import EpochReport, TrialOutcome, TrialSpec
 from trainers.store import Store
 from trainers.strategies import find_strategy, sections
 from trainers.trial import Report, Trial
-
-OUTCOME = "outcome.json"
-HYPOTHESES = "hypotheses.jsonl"
 
 
 def resolve_settings(tree: dict[str, Any]) -> Settings:
@@ -75,20 +70,6 @@ def _keep(spec: TrialSpec, store: Store, outcome: TrialOutcome, hypotheses: list
     def make(folder: Path) -> None:
         # the texts alone: a trial that decodes has no settings for features, those are its checkpoint's
         references = {utterance.id: utterance.text for utterance in read_manifest(spec.dev)}
-        lines = [_line(hypothesis, references[hypothesis.id]) for hypothesis in hypotheses]
-        (folder / HYPOTHESES).write_text("".join(lines), encoding="utf-8")
-        (folder / OUTCOME).write_text(json.dumps(asdict(outcome), indent=1), encoding="utf-8")
+        write_outcome(folder, outcome, hypotheses, references)
 
     return load_outcome(store.entry("outcomes", spec.key, make))
-
-
-def _line(hypothesis: Hypothesis, reference: str) -> str:
-    score = asdict(score_pair(reference, hypothesis.text))
-    entry = {"id": hypothesis.id, "reference": reference, "hypothesis": hypothesis.text, **score}
-    entry |= {"acoustic": hypothesis.acoustic, "language": hypothesis.language}
-    return json.dumps(entry, ensure_ascii=False) + "\n"
-
-
-def load_outcome(folder: Path) -> TrialOutcome:
-    """The outcome in its folder."""
-    return TrialOutcome.of(json.loads((folder / OUTCOME).read_text(encoding="utf-8")))

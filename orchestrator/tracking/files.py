@@ -12,7 +12,8 @@ from typing import Any
 
 import yaml
 
-HYPOTHESES = "hypotheses.jsonl"
+from trainers.outcomes import HYPOTHESES
+
 _COLUMNS = ("errors", "words", "reference", "hypothesis", "substitutions", "deletions", "insertions", "id")
 
 

@@ -5,9 +5,10 @@ from dataclasses import replace
 from typing import Any
 
 from orchestrator.record import StudyRecord, TrialRecord, TrialState
-from orchestrator.tracking.files import HYPOTHESES, TrialFolders, hypotheses_csv, to_yaml
+from orchestrator.tracking.files import TrialFolders, hypotheses_csv, to_yaml
 from orchestrator.tracking.projection import PARENT, milliseconds, project_study, project_trial, study_path
 from orchestrator.tracking.store import DIGEST, RunStore
+from trainers.outcomes import HYPOTHESES
 from trainers.store import digest
 
 

@@ -8,7 +8,8 @@ from search_spaces.axes.decoding import LanguageModelSettings
 from search_spaces.errors import LanguageModelError
 from trainers.data.manifest import fingerprint, read_manifest
 from trainers.decoding.language_model import build_language_model, language_model_key
-from trainers.pipeline import HYPOTHESES, run_trial
+from trainers.outcomes import HYPOTHESES
+from trainers.pipeline import run_trial
 
 
 @pytest.fixture

@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from search_spaces.errors import CheckpointError, LanguageModelError
+from search_spaces.errors import CheckpointError, LanguageModelError, StoreError
 from trainers.artifacts import Score
-from trainers.pipeline import load_outcome, resolve_settings, run_trial, run_trials
+from trainers.outcomes import load_errors, load_outcome
+from trainers.pipeline import resolve_settings, run_trial, run_trials
 from trainers.spec import EpochReport, Ingredient, TrialOutcome
 from trainers.store import Store
 
@@ -71,6 +72,9 @@ def test_an_outcome_has_counts_that_are_those_of_its_hypotheses(trained, tiny):
     )
     assert total == outcome.score
     assert outcome.score.words == 8
+    found = load_errors(trained.store.path("outcomes", spec.key))
+    assert found.ids == tuple(entry["id"] for entry in entries)
+    assert (found.errors.sum(), found.words.tolist()) == (outcome.score.errors, [2, 1, 3, 2])
     assert (outcome.decoder, outcome.units, outcome.pruned) == ("greedy", "word", False)
     assert len(outcome.epochs) == 12
     assert outcome.score.wer == outcome.epochs[outcome.best_epoch - 1].dev_wer
@@ -91,6 +95,11 @@ def test_an_outcome_comes_back_from_its_file(trained, tmp_path):
         )
     )
     assert load_outcome(tmp_path) == outcome
+
+
+def test_errors_by_utterance_that_are_gone_are_an_error_in_words(tmp_path):
+    with pytest.raises(StoreError, match="cannot be read"):
+        load_errors(tmp_path)
 
 
 def test_a_second_run_takes_the_outcome_from_the_store(trained, store):

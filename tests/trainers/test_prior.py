@@ -11,7 +11,8 @@ from trainers.checkpoint import load_checkpoint
 from trainers.data.sets import load_set
 from trainers.decoding.language_model import ARPA, LanguageModelFiles
 from trainers.emission import emit
-from trainers.pipeline import HYPOTHESES, run_trial
+from trainers.outcomes import HYPOTHESES
+from trainers.pipeline import run_trial
 from trainers.prior import PRIOR, label_prior, read_prior
 from trainers.recogniser import DECODER, Recogniser, export_system
 from trainers.source import CheckpointSource

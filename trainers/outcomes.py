@@ -1,0 +1,83 @@
+"""What lies in the folder of an outcome: the outcome itself, and what was recognised in every utterance."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search_spaces.errors import StoreError
+from trainers.artifacts import Hypothesis
+from trainers.scoring.wer import score_pair
+from trainers.spec import TrialOutcome
+
+OUTCOME = "outcome.json"
+HYPOTHESES = "hypotheses.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class UtteranceErrors:
+    """Word errors by utterance, in the order of the set.
+
+    Attributes:
+        ids: The utterances.
+        errors: Errors of each, (utterances,), int64.
+        words: Reference words of each, (utterances,), int64.
+    """
+
+    ids: tuple[str, ...]
+    errors: NDArray[np.int64]
+    words: NDArray[np.int64]
+
+    def comparable(self, other: "UtteranceErrors") -> bool:
+        """Whether another system was scored on the same utterances with references of the same lengths."""
+        return self.ids == other.ids and np.array_equal(self.words, other.words)
+
+
+def write_outcome(
+    folder: Path, outcome: TrialOutcome, hypotheses: Sequence[Hypothesis], references: Mapping[str, str]
+) -> None:
+    """Fill the folder of an outcome.
+
+    Args:
+        folder: Empty.
+        outcome: What came of the trial.
+        hypotheses: Of every utterance, in the order of the set.
+        references: What was said, by the utterance's id.
+    """
+    lines = [_line(hypothesis, references[hypothesis.id]) for hypothesis in hypotheses]
+    (folder / HYPOTHESES).write_text("".join(lines), encoding="utf-8")
+    (folder / OUTCOME).write_text(json.dumps(asdict(outcome), indent=1), encoding="utf-8")
+
+
+def _line(hypothesis: Hypothesis, reference: str) -> str:
+    score = asdict(score_pair(reference, hypothesis.text))
+    entry = {"id": hypothesis.id, "reference": reference, "hypothesis": hypothesis.text, **score}
+    entry |= {"acoustic": hypothesis.acoustic, "language": hypothesis.language}
+    return json.dumps(entry, ensure_ascii=False) + "\n"
+
+
+def load_outcome(folder: Path) -> TrialOutcome:
+    """The outcome in its folder."""
+    return TrialOutcome.of(json.loads((folder / OUTCOME).read_text(encoding="utf-8")))
+
+
+def load_errors(folder: Path) -> UtteranceErrors:
+    """The word errors of every utterance of an outcome.
+
+    Raises:
+        StoreError: They are not there.
+    """
+    try:
+        lines = (folder / HYPOTHESES).read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise StoreError(f"{folder / HYPOTHESES} cannot be read: {error.strerror}") from error
+    rows = [json.loads(line) for line in lines]
+    errors = [row["substitutions"] + row["deletions"] + row["insertions"] for row in rows]
+    return UtteranceErrors(
+        tuple(row["id"] for row in rows),
+        np.array(errors, np.int64),
+        np.array([row["words"] for row in rows], np.int64),
+    )
