@@ -10,6 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from orchestrator.home import Home
 from orchestrator.record import StudyRecord
+from orchestrator.sampling.reading import Choice, read_studies
 from orchestrator.sampling.study import Point, SampledStudy
 from orchestrator.sqlite import tune_connections
 from search_spaces.errors import StoreError
@@ -34,9 +35,11 @@ class Sampling:
         try:
             # a fresh SQLite file does not survive several processes that make its tables at once
             with FileLock(home.lock("optuna")):
-                self._storage = optuna.storages.get_storage(optuna.storages.RDBStorage(home.storage_url))
+                database = optuna.storages.RDBStorage(home.storage_url)
         except (SQLAlchemyError, RuntimeError, OSError) as error:
             raise StoreError(f"cannot open the trials' database of {home.root}: {_plain(error)}") from error
+        self._engine = database.engine
+        self._storage = optuna.storages.get_storage(database)
 
     def names(self, campaign: str) -> list[str]:
         """Names of the stored studies of a campaign, in the order in which they were made."""
@@ -44,9 +47,15 @@ class Sampling:
         summaries = optuna.get_all_study_names(self._storage)
         return [name.removeprefix(prefix) for name in summaries if name.startswith(prefix)]
 
-    def records(self, campaign: str) -> list[StudyRecord]:
-        """Every stored study of a campaign with all its trials."""
-        return [self._load(campaign, name).record() for name in self.names(campaign)]
+    def records(self, campaign: str, whole: Choice | None = None) -> list[StudyRecord]:
+        """Every stored study of a campaign with all its trials.
+
+        Args:
+            campaign: Name of the campaign.
+            whole: Says of a study which trials to read whole, unless they differ by seed; None reads all. Of the
+                others only state, times, and the outcome but for its epochs are read.
+        """
+        return read_studies(self._engine, campaign, whole)
 
     def _load(self, campaign: str, name: str) -> SampledStudy:
         study = optuna.load_study(study_name=f"{campaign}/{name}", storage=self._storage)

@@ -15,22 +15,15 @@ from filelock import FileLock
 from optuna.trial import FrozenTrial
 
 from orchestrator.owner import Owner
-from orchestrator.record import StudyRecord, TrialRecord, TrialState
+from orchestrator.record import StudyRecord, TrialRecord
 from orchestrator.sampling.choice import choose_pruner, choose_sampler, suggest
+from orchestrator.sampling.records import study_record, trial_record
 from search_spaces.campaign import PrunerSettings, SamplerSettings
 from search_spaces.errors import StudyMismatchError
 from search_spaces.space import Space, Value
 from trainers.spec import EpochReport, TrialOutcome
 
 MAX_DEATHS = 3
-
-_STATES = {
-    optuna.trial.TrialState.WAITING: TrialState.WAITING,
-    optuna.trial.TrialState.RUNNING: TrialState.RUNNING,
-    optuna.trial.TrialState.COMPLETE: TrialState.COMPLETE,
-    optuna.trial.TrialState.PRUNED: TrialState.PRUNED,
-    optuna.trial.TrialState.FAIL: TrialState.FAILED,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,62 +223,18 @@ class SampledStudy:
 
     def record(self) -> StudyRecord:
         """The study and its trials as frozen values."""
-        attributes = self._study.user_attrs
-        strategy, promoted = attributes.get("strategy", ""), attributes.get("promoted")
         trials = self._study.get_trials(deepcopy=False)
-        records = tuple(_record(trial, self.campaign, self.name, strategy, promoted) for trial in trials)
-        return StudyRecord(
-            self.campaign,
-            self.name,
-            strategy,
-            records,
-            promoted,
-            attributes.get("promoted_beside"),
-            attributes.get("run_id", ""),
-            attributes.get("budget", 0),
-        )
+        return study_record(self.campaign, self.name, self._study.user_attrs, trials)
 
     def trial(self, number: int) -> TrialRecord:
         """One trial as a frozen value."""
-        attributes = self._study.user_attrs
-        strategy, promoted = attributes.get("strategy", ""), attributes.get("promoted")
-        return _record(self._trial(number), self.campaign, self.name, strategy, promoted)
+        return trial_record(self.campaign, self.name, self._study.user_attrs, self._trial(number))
 
     def _id(self, number: int) -> int:
         return self._storage.get_trial_id_from_study_id_trial_number(self._study._study_id, number)
 
     def _trial(self, number: int) -> FrozenTrial:
         return self._storage.get_trial(self._id(number))
-
-
-def _record(trial: FrozenTrial, campaign: str, study: str, strategy: str, promoted: int | None) -> TrialRecord:
-    attributes = trial.user_attrs
-    state = _STATES[trial.state]
-    queued = trial.system_attrs.get("fixed_params", {})
-    started = attributes.get("started", {})
-    outcome = attributes.get("outcome")
-    return TrialRecord(
-        campaign=campaign,
-        study=study,
-        strategy=strategy,
-        number=trial.number,
-        state=state,
-        params={**queued, **trial.params, **attributes.get("overrides", {})},
-        settings=started.get("settings", {}),
-        needs={name: tuple(sources) for name, sources in started.get("needs", {}).items()},
-        curve=dict(trial.intermediate_values),
-        outcome=TrialOutcome.of(outcome) if outcome is not None and state.finished else None,
-        error=attributes.get("error", ""),
-        started=trial.datetime_start,
-        finished=trial.datetime_complete,
-        key=started.get("key", ""),
-        provenance=started.get("provenance", {}),
-        run_id=attributes.get("run_id", ""),
-        deaths=attributes.get("deaths", 0),
-        promoted=trial.number == promoted,
-        overrides=attributes.get("overrides", {}),
-        repeats=attributes.get("repeats"),
-    )
 
 
 def _differences(old: Any, new: Any, place: str = "") -> list[str]:
