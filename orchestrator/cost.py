@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from search_spaces.axes.settings import Settings
 from trainers.data.batches import plan_epoch
+from trainers.kept_epochs import wanted_epochs
 from trainers.losses.ctc import ctc_loss
 from trainers.model.build import build_network
 
@@ -19,7 +20,7 @@ class TrainingCost:
 
     Attributes:
         seconds: Wall time on one thread.
-        megabytes: Space its checkpoint and what MLflow keeps of it take.
+        megabytes: Space its checkpoint takes, with the epochs that are kept.
         weights: Trained weights.
     """
 
@@ -56,5 +57,6 @@ def training_cost(settings: Settings, lengths: NDArray[np.int64], dimensions: in
     # about a tenth more for dev, masks and saving (the recipes that ship, measured by `scripts/quickstart`)
     seconds = 1.1 * min(times) * len(plan) * settings.train.epochs
     weights = network.weights()
-    # best and last weights in the store, and MLflow's copy of both
-    return TrainingCost(seconds, 4 * weights * 4 / 1e6, weights)
+    # best and last weights, in float32; MLflow shows the same files
+    kept = 2 + len(wanted_epochs(settings.train.epochs, settings.train.keep_epochs, settings.train.keep_last))
+    return TrainingCost(seconds, kept * weights * 4 / 1e6, weights)

@@ -88,7 +88,7 @@ class StudyDefinition:
     space: Space = field(default_factory=Space)
     trials: int = 1
     needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    fixed: Mapping[str, Value] = field(default_factory=dict)
+    fixed: Mapping[str, Value | list[int]] = field(default_factory=dict)
     inherit: str | None = None
     enqueue: tuple[Mapping[str, Value], ...] = ()
     sampler: SamplerSettings = field(default_factory=SamplerSettings)

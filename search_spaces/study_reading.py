@@ -24,7 +24,7 @@ class _StudyKeys(Section):
     needs: dict[str, str | list[str]] = Field(default_factory=dict)
     trials: int | None = Field(None, ge=1, le=1_000_000)
     space: dict[str, Any] = Field(default_factory=dict)
-    fixed: dict[str, str | bool | int | float | None] = Field(default_factory=dict)
+    fixed: dict[str, str | bool | int | float | list[int] | None] = Field(default_factory=dict)
     inherit: str | None = None
     enqueue: list[dict[str, str | bool | int | float | None]] = Field(default_factory=list)
     sampler: SamplerSettings = Field(default_factory=SamplerSettings)
@@ -238,7 +238,12 @@ def _open_settings(check: Checker) -> list[str]:
 
 
 def _fits(
-    check: Checker, place: Place, base: Mapping[str, Any], name: str, value: Value, known: Mapping[str, str] | None
+    check: Checker,
+    place: Place,
+    base: Mapping[str, Any],
+    name: str,
+    value: Value | list[int],
+    known: Mapping[str, str] | None,
 ) -> bool:
     """Whether a setting can have a value; with the faults that are `known`, whether it brings no other either."""
     for location, message in _faults(check, overlay(base, {name: value})).items():

@@ -44,6 +44,9 @@ def remarks(progress: Progress, settings: TrainSettings, words: int) -> tuple[st
     if settings.average_last:
         first = max(done - settings.average_last, 0) + 1
         found.append(f"its weights are the mean of those after epochs {first} to {done}")
+    missed = [epoch for epoch in settings.keep_epochs if epoch > done]
+    if missed:
+        found.append(f"ended before epochs whose weights were to be kept: {', '.join(map(str, missed))}")
     if progress.dropped:
         found.append(f"{progress.dropped} training utterances were left out: their transcripts do not fit their frames")
     if progress.restarted:

@@ -25,6 +25,7 @@ from trainers.data.sets import Corpus, UtteranceSet
 from trainers.decoding.greedy import greedy_text
 from trainers.device import choose_device, describe, same_bits
 from trainers.emission import emit
+from trainers.kept_epochs import EpochKeeper
 from trainers.model.network import Network
 from trainers.precision import MixedPrecision
 from trainers.run_state import Progress, Resumable
@@ -92,7 +93,8 @@ def train(
         objective: What to minimise.
         corpus: What to train on, and the set whose WER chooses the epoch.
         settings: How to train.
-        folder: Where the run's state is kept; may hold that of an interrupted run.
+        folder: Where the run's state is kept, and the weights of chosen epochs (`trainers.kept_epochs`); may hold
+            those of an interrupted run.
         report: Told every epoch; False stops the run.
 
     Returns:
@@ -102,7 +104,7 @@ def train(
         Pruned: The report asked to stop.
         Plateau: After three tenths of its epochs (five at least) the run still says nothing but blank.
         Diverged: Ten steps in a row, or all of an epoch, had a loss or gradient that is no number.
-        StoreError: The state cannot be written.
+        StoreError: The state, or an epoch's weights, cannot be written.
         UserError: The device that was asked for is not there, or cannot compute in the precision.
     """
     device = choose_device()
@@ -112,6 +114,8 @@ def train(
     precision = MixedPrecision(settings.precision, network, optimizer)
     state = Resumable(network, optimizer, average, last, precision)
     progress = state.restore(folder)
+    keeper = EpochKeeper(folder, settings)
+    keeper.clear(len(progress.reports))
     progress.dropped = len(corpus.targets) - len(corpus.usable)
     computed_on = describe(device, settings.precision, settings.deterministic)
     if progress.computed_on[-1:] != [computed_on]:
@@ -137,7 +141,9 @@ def train(
         progress.bad_steps += losses.bad
         progress.seconds += seconds
         progress.cpu_seconds += time.process_time() - cpu_began
+        keeper.take(epoch, average.network.state_dict())
         state.save(folder, progress)
+        keeper.clear(epoch)
         if not report(progress.reports[-1]):
             raise Pruned(progress)
         if on_plateau(progress.reports, settings.epochs):

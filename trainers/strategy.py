@@ -7,22 +7,25 @@ holds ``SelfDistillation``. `TrainingStrategy` runs the life of a training trial
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 
 from search_spaces.schema import StrategySchema
 from trainers.artifacts import Hypothesis
 from trainers.augmentation import augment
-from trainers.checkpoint import load_checkpoint, save_checkpoint
+from trainers.checkpoint import WEIGHTS, load_checkpoint, save_checkpoint
 from trainers.convergence import remarks, still_improving
 from trainers.data.batches import Batch
 from trainers.data.labels import Alphabet
 from trainers.data.sets import Corpus, encode_targets
 from trainers.decoding.greedy import greedy_set
+from trainers.kept_epochs import epoch_folder, kept_epochs
 from trainers.loop import Plateau, Pruned, train
 from trainers.losses.ctc import ctc_loss
 from trainers.losses.smoothing import smooth, uniform_labels, unigram_labels
@@ -148,6 +151,7 @@ class TrainingStrategy(Strategy):
         network.load_state_dict(progress.best_weights)
         self.release(network)
         origin = {
+            "key": trial.spec.key,
             "campaign": trial.spec.campaign,
             "study": trial.spec.study,
             "trial": trial.spec.number,
@@ -157,15 +161,15 @@ class TrainingStrategy(Strategy):
             "notes": self.notes,
             "computed_on": progress.computed_on,
         }
-        save_checkpoint(
-            folder,
-            network,
-            model=settings.model,
-            features=settings.features,
-            inputs=inputs,
-            alphabet=alphabet,
-            training=origin,
+        save = partial(
+            save_checkpoint, model=settings.model, features=settings.features, inputs=inputs, alphabet=alphabet
         )
+        save(folder, network, training=origin)
+        for epoch in kept_epochs(folder):
+            place = epoch_folder(folder, epoch)
+            weights = load_file(place / WEIGHTS)  # with what `release` has taken off since
+            network.load_state_dict({name: weights[name] for name in network.state_dict()})
+            save(place, network, training={**origin, "epoch": epoch})
         progress.finish(folder)
 
     def _label_prior(self, corpus: Corpus) -> Tensor:

@@ -22,6 +22,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[s
     beside = path.with_name(f".{path.name}")
     plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         save_file(plain, beside, dict(metadata) if metadata else None)
         with beside.open("rb") as file:
             os.fsync(file.fileno())  # a rename may reach the disk before what it renames

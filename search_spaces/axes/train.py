@@ -1,6 +1,6 @@
 """The training loop."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -24,6 +24,8 @@ class TrainSettings(Section):
         ema: Decay of an exponential moving average of the weights, which is then what is evaluated and kept; 0 is none.
         average_last: Keep the mean of the weights after so many last epochs instead of the epoch with the lowest dev
             WER; 0 keeps that epoch.
+        keep_epochs: Keep the weights after these epochs beside the checkpoint (`trainers.kept_epochs`).
+        keep_last: Keep those after so many last epochs as well, wherever the run ends.
         patience: Stop after so many epochs without a better dev WER, those in which the network says nothing but blank
             not counted; 0 never stops early.
         precision: What the encoder computes in while it trains (`trainers.precision`).
@@ -50,6 +52,8 @@ class TrainSettings(Section):
     batch_frames: int = Field(2400, ge=1)
     ema: float = Field(0.0, ge=0, lt=1)
     average_last: int = Field(0, ge=0)
+    keep_epochs: tuple[Annotated[int, Field(ge=1)], ...] = Field((), strict=False)
+    keep_last: int = Field(0, ge=0)
     patience: int = Field(0, ge=0)
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     deterministic: bool = False
@@ -70,6 +74,23 @@ class TrainSettings(Section):
         epochs = info.data.get("epochs", count)
         if count > epochs:
             raise ValueError(f"there are only {epochs} epochs whose weights could be averaged")
+        return count
+
+    @field_validator("keep_epochs")
+    @classmethod
+    def _keep_what_is_trained(cls, chosen: tuple[int, ...], info: ValidationInfo) -> tuple[int, ...]:
+        epochs = info.data.get("epochs", max(chosen, default=0))
+        beyond = [epoch for epoch in chosen if epoch > epochs]
+        if beyond:
+            raise ValueError(f"there are only {epochs} epochs, and no epoch {', '.join(map(str, beyond))} to keep")
+        return tuple(sorted(set(chosen)))
+
+    @field_validator("keep_last")
+    @classmethod
+    def _keep_no_more_than_there_is(cls, count: int, info: ValidationInfo) -> int:
+        epochs = info.data.get("epochs", count)
+        if count > epochs:
+            raise ValueError(f"there are only {epochs} epochs whose weights could be kept")
         return count
 
     @field_validator("patience")

@@ -70,6 +70,22 @@ ONE_MISTAKE = {
         "line 6: studies.base.trails: ",
         ["did you mean 'trials'?", "valid: strategy, needs, trials, space, fixed"],
     ),
+    "an epoch to keep beyond the budget": (
+        "train:\n  epochs: 12\n  keep_epochs: [10, 75]\n" + STUDIES,
+        "line 5: train.keep_epochs: ",
+        ["there are only 12 epochs, and no epoch 75 to keep"],
+    ),
+    "an epoch to keep beyond the budget of a study": (
+        "train: {epochs: 80}\nstudies:\n  base:\n    strategy: baseline\n    fixed: {train.keep_epochs: [70, 81]}\n",
+        "line 7: studies.base.fixed.train.keep_epochs: ",
+        ["there are only 80 epochs, and no epoch 81 to keep"],
+    ),
+    "a budget that a study searches and that ends before an epoch to keep": (
+        "train: {epochs: 80, keep_epochs: [75]}\nstudies:\n  base:\n    strategy: baseline\n    trials: 2\n"
+        "    space: {train.epochs: {int: [60, 80]}}\n",
+        "line 5: studies.base: ",
+        ["train.keep_epochs: there are only 60 epochs, and no epoch 75 to keep"],
+    ),
     "an unknown key in a sampler": (
         "studies:\n  base: {strategy: baseline, sampler: {kind: tpe, start: 3}}\n",
         "line 4: studies.base.sampler.start: ",
