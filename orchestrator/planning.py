@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from orchestrator.record import StudyRecord
+from orchestrator.record import StudyRecord, TrialRecord
 from orchestrator.sampling import Claim, Point
 from search_spaces.axes.decoding import LanguageModelSettings
 from search_spaces.axes.features import FeatureSettings
@@ -247,6 +247,32 @@ def pinned_start(plain: Mapping[str, Any], store: Store) -> Start:
 
     needs = {name: tuple(ingredient(entry) for entry in entries) for name, entries in plain["needs"].items()}
     return Start(needs, plain["inherited"])
+
+
+def stored_spec(campaign: Campaign, record: TrialRecord, start: Start) -> TrialSpec:
+    """The spec of a trial that has been run, as its record says.
+
+    Args:
+        campaign: The campaign.
+        record: The trial.
+        start: What its study started from.
+    """
+    prefix = "data_"
+    needs = {
+        name: tuple(source for source in start.needs[name] if source.title in titles)
+        for name, titles in record.needs.items()
+    }
+    return TrialSpec(
+        campaign=record.campaign,
+        study=record.study,
+        number=record.number,
+        strategy=record.strategy,
+        settings=record.settings,
+        train=campaign.data.train,
+        dev=campaign.data.dev,
+        data={name.removeprefix(prefix): key for name, key in record.provenance.items() if name.startswith(prefix)},
+        needs=needs,
+    )
 
 
 def make_spec(

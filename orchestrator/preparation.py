@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from orchestrator.language_models import prepare_language_models
+from orchestrator.overlap import check_test_set
 from orchestrator.planning import base_settings, data_fingerprints, model_points, outside_ingredient, schema_of
 from search_spaces.axes.features import FeatureSettings
 from search_spaces.axes.settings import Settings
@@ -47,7 +48,7 @@ def prepare(campaign: Campaign, names: Iterable[str], store: Store, progress: Pr
     """
     data = data_fingerprints(campaign)
     loaded: dict[FeatureSettings, list[UtteranceSet]] = {}
-    warnings: list[str] = []
+    warnings = check_test_set(campaign)
     for study in (campaign.studies[name] for name in names):
         for source in (source for sources in study.needs.values() for source in sources):
             if source not in campaign.studies:

@@ -6,8 +6,7 @@ from pathlib import Path
 from search_spaces.errors import DataError
 from trainers.artifacts import Utterance
 from trainers.data.lines import unusable
-from trainers.data.manifest import read_manifest
-from trainers.data.readers import kaldi
+from trainers.data.manifest import is_set, read_manifest
 from trainers.transcription import Failure
 
 AUDIO = (".wav", ".flac", ".ogg")
@@ -37,7 +36,7 @@ def _expand(name: str) -> Iterator[Utterance | Failure]:
     if path.suffix.lower() in AUDIO + FEATURES:
         wrong = unusable(path)
         yield Failure(name, wrong) if wrong else _recording(path)
-    elif path.is_dir() and not kaldi.recognises(path):
+    elif path.is_dir() and not is_set(path):
         files = sorted(file for file in path.rglob("*") if file.suffix.lower() in AUDIO + FEATURES)
         yield from map(_recording, files)
         if not files:

@@ -177,10 +177,7 @@ class Runner:
         started = {
             "settings": spec.settings,
             "key": spec.key,
-            "needs": {
-                need: [source.name if source.number is None else f"{source.name}#{source.number}" for source in sources]
-                for need, sources in spec.needs.items()
-            },
+            "needs": {need: [source.title for source in sources] for need, sources in spec.needs.items()},
             "provenance": self._provenance | feature_fingerprints(spec),
         }
         study.sampled.note_trial(claim.number, "started", started)

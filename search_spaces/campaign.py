@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from search_spaces.axes.section import Section
+from search_spaces.sealing import SealedFile
 from search_spaces.space import Space, Value
 
 CAMPAIGN_NAME = r"^[A-Za-z][A-Za-z0-9_-]*$"
@@ -56,12 +57,12 @@ class PrunerSettings(_Kind):
 class DataFiles:
     """The sets of a campaign, each a file or a folder.
 
-    Dev selects; the test set is not read before a campaign is finalised.
+    Dev selects; the transcripts of the test set are not read before a campaign is finalized.
     """
 
     train: Path
     dev: Path
-    test: Path | None = None
+    test: SealedFile | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,6 +99,12 @@ def unknown_name(kind: str, name: str, valid: Iterable[str]) -> str:
     return f"unknown {kind} {name!r}; {hint}valid: {', '.join(names) if names else 'none'}"
 
 
+def file_roots(campaign: Path) -> list[Path]:
+    """The folders in which a file that a campaign names may lie, in the order in which they are looked in."""
+    folder = campaign.resolve().parent
+    return list(dict.fromkeys([folder, folder.parent, Path.cwd()]))
+
+
 def find_file(check: Checker, place: Place, value: Any, *, folders: bool = False, hint: str = "") -> Path | None:
     """A file that a campaign names: relative to the campaign's folder, the folder above it, or the working folder.
 
@@ -115,8 +121,7 @@ def find_file(check: Checker, place: Place, value: Any, *, folders: bool = False
     if not isinstance(value, str) or not value:
         check.add(place, f"needs the path of a file; got {value!r}")
         return None
-    folder = check.source.path.resolve().parent
-    roots = list(dict.fromkeys([folder, folder.parent, Path.cwd()]))
+    roots = file_roots(check.source.path)
     for root in roots:
         if (root / value).is_file() or (folders and (root / value).is_dir()):
             return (root / value).resolve()

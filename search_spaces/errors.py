@@ -9,6 +9,7 @@
     ├── ModelError             a module of the user's own that cannot be imported, built or used
     ├── CheckpointError        a checkpoint that does not load or does not fit
     ├── Diverged               a run whose loss is no number any more (trainers/loop.py)
+    ├── SealedError            a test set, asked for elsewhere than by ``orchestrator finalize``
     ├── ScoringError           texts that no error rate can be computed of
     ├── StudyMismatchError     a stored study was made from another definition
     └── StoreError             a folder or database that cannot be read or written
@@ -85,6 +86,10 @@ class CheckpointError(UserError):
 
 class ScoringError(UserError):
     """Texts that no error rate can be computed of, or a scorer that does not exist."""
+
+
+class SealedError(UserError):
+    """A test set that is asked for its transcripts elsewhere than by ``orchestrator finalize``."""
 
 
 class StudyMismatchError(UserError):

@@ -14,6 +14,7 @@ from search_spaces.campaign import CAMPAIGN_NAME, Campaign, DataFiles, StudyDefi
 from search_spaces.checking import Checker, fields_at, find_file, plain_message, unknown_name
 from search_spaces.errors import CampaignError, Mistake
 from search_spaces.schema import Catalogue
+from search_spaces.sealing import SealedFile
 from search_spaces.source import Place, read_source
 from search_spaces.study_reading import read_study
 
@@ -93,7 +94,7 @@ def _read_data(check: Checker, data: Any) -> DataFiles | None:
         return None
     if len({train, dev, test}) < 3:
         check.add(("data",), "train, dev and test must be different files: a set that is trained on cannot select")
-    return DataFiles(train, dev, test)
+    return DataFiles(train, dev, None if test is None else SealedFile(test))
 
 
 def _read_settings(check: Checker, root: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from search_spaces.axes.features import Units
 from search_spaces.errors import DataError, Mistake
+from search_spaces.sealing import refuse_sealed
 from trainers.data.labels import WORD_START, Alphabet
 
 
@@ -21,7 +22,9 @@ def read_labels(path: Path, units: Units, blank: str = "") -> tuple[Alphabet, in
 
     Raises:
         DataError: The file cannot be read, has no blank or several, or a label twice.
+        SealedError: It is the test set of a campaign.
     """
+    refuse_sealed(path)
     try:
         lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:

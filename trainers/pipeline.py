@@ -8,6 +8,7 @@ from typing import Any
 from search_spaces.axes.settings import Settings, with_sections
 from trainers.artifacts import Hypothesis
 from trainers.data.manifest import read_manifest
+from trainers.data.sealed import SealedSet
 from trainers.outcomes import load_outcome, write_outcome
 from trainers.spec import EpochReport, TrialOutcome, TrialSpec
 from trainers.store import Store
@@ -60,6 +61,26 @@ def run_trials(
     if trials:
         for trial, outcome, hypotheses in find_strategy(specs[0].strategy).run_all(trials):
             yield trial.spec, _keep(trial.spec, store, outcome, hypotheses)
+
+
+def recognise(spec: TrialSpec, outcome: TrialOutcome, test: SealedSet, store: Store) -> list[Hypothesis]:
+    """What the system that a trial came to says of a test set.
+
+    Args:
+        spec: The trial, which has been run.
+        outcome: What came of it.
+        test: The set.
+        store: Where artifacts come from and go to.
+
+    Returns:
+        A hypothesis for every recording, in the order of the set.
+
+    Raises:
+        CheckpointError: A part of the system is not in the store any more.
+        DataError: A recording cannot be read.
+    """
+    trial = Trial(spec, resolve_settings(dict(spec.settings)), store, lambda report: True, test)
+    return find_strategy(spec.strategy)(trial).recognise(outcome, "test")
 
 
 def _keep(spec: TrialSpec, store: Store, outcome: TrialOutcome, hypotheses: list[Hypothesis]) -> TrialOutcome:

@@ -26,6 +26,11 @@ class Ingredient:
     key: str
     number: int | None = None
 
+    @property
+    def title(self) -> str:
+        """``study#number``, or the path."""
+        return self.name if self.number is None else f"{self.name}#{self.number}"
+
 
 @dataclass(frozen=True, slots=True)
 class TrialSpec:

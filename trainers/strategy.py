@@ -36,7 +36,7 @@ from trainers.scoring.wer import SCORER, score_set
 from trainers.source import CheckpointSource, Source
 from trainers.spec import TrialOutcome
 from trainers.tensor_file import write_tensors
-from trainers.trial import Trial
+from trainers.trial import Split, Trial
 
 LAST = "last.safetensors"
 
@@ -60,6 +60,21 @@ class Strategy(ABC):
 
         Returns:
             What came of it, and a hypothesis for every utterance of dev, in its order.
+        """
+
+    @abstractmethod
+    def recognise(self, outcome: TrialOutcome, split: Split) -> list[Hypothesis]:
+        """What the system that the trial came to says of a split; nothing is trained or chosen.
+
+        Args:
+            outcome: What `run` gave; whatever it names is taken from the store.
+            split: Which; of dev it says what `run` gave.
+
+        Returns:
+            A hypothesis for every utterance, in the order of the split.
+
+        Raises:
+            CheckpointError: A part of the system is not in the store any more.
         """
 
     @classmethod
@@ -132,6 +147,12 @@ class TrainingStrategy(Strategy):
             notes=(*checkpoint.training["notes"], *remarks(progress, trial.settings.train, words)),
         )
         return with_history(outcome, progress), hypotheses
+
+    def recognise(self, outcome: TrialOutcome, split: Split) -> list[Hypothesis]:
+        """The best path through the posteriors of the trial's checkpoint."""
+        trial, key = self.trial, outcome.checkpoint
+        source = CheckpointSource(trial, key, load_checkpoint(trial.store.path("checkpoints", key)))
+        return greedy_set(source.posteriors(split)[1], source.alphabet)
 
     def _train(self, folder: Path) -> None:
         """Fill the folder of a checkpoint, or go on with what an interrupted attempt left in it."""

@@ -8,15 +8,19 @@ from typing import Any, Literal
 
 from search_spaces.axes.features import FeatureSettings
 from search_spaces.axes.settings import Settings, overlay
+from search_spaces.errors import SealedError
 from trainers.data.manifest import read_manifest
+from trainers.data.sealed import SealedSet
 from trainers.data.sets import UtteranceSet, load_set
 from trainers.decoding.language_model import LanguageModelFiles, build_language_model
 from trainers.spec import EpochReport, Ingredient, TrialSpec
 from trainers.store import Store
 
 Report = Callable[[EpochReport], bool]
-Split = Literal["train", "dev"]
-"""A set that a trial may read; the test set is none."""
+Split = Literal["train", "dev", "test"]
+"""A set whose recordings a trial may hear; of the test set it hears nothing before the campaign is finalized."""
+Labelled = Literal["train", "dev"]
+"""A set whose transcripts a trial may read."""
 
 
 class Trial:
@@ -27,13 +31,17 @@ class Trial:
         settings: The spec's settings, checked.
         store: Where artifacts come from and go to.
         report: Told every epoch; False asks the trial to stop because it is losing.
+        test: The test set; None as long as the campaign is not finalized.
     """
 
-    def __init__(self, spec: TrialSpec, settings: Settings, store: Store, report: Report) -> None:
+    def __init__(
+        self, spec: TrialSpec, settings: Settings, store: Store, report: Report, test: SealedSet | None = None
+    ) -> None:
         self.spec = spec
         self.settings = settings
         self.store = store
         self.report = report
+        self.test = test
 
     @cached_property
     def train(self) -> UtteranceSet:
@@ -67,13 +75,23 @@ class Trial:
         settings = type(self.settings).model_validate(overlay(self.settings.model_dump(), values))
         return Trial(spec, settings, self.store, report)
 
-    def references(self, split: Split) -> list[str]:
+    def references(self, split: Labelled) -> list[str]:
         """The transcripts of a split; its features are not read."""
         return [utterance.text for utterance in read_manifest(self._manifest(split))]
 
     def load(self, split: Split, features: FeatureSettings) -> UtteranceSet:
-        """A split with features of another kind than the trial's own: those that some checkpoint reads."""
+        """A split with features of another kind than the trial's own: those that some checkpoint reads.
+
+        Utterances of the test set have no text.
+
+        Raises:
+            SealedError: The test set is asked for before the campaign is finalized.
+        """
+        if split == "test":
+            if self.test is None:
+                raise SealedError("the test set is heard when the campaign is finalized, and not before")
+            return self.test.load(self.store, features)
         return load_set(self.store, self._manifest(split), features, content=self.spec.data.get(split, ""))
 
-    def _manifest(self, split: Split) -> Path:
+    def _manifest(self, split: Labelled) -> Path:
         return self.spec.train if split == "train" else self.spec.dev

@@ -267,11 +267,17 @@ def test_a_campaign_s_test_set_is_refused_under_any_name(call, tiny_home, tmp_pa
     for entry in entries:
         entry["feature_filepath"] = entry["feature_filepath"].replace("features/", "renamed/")
     (copied / "mine.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in entries[1:]))
-    for manifest, seen in ((test, "3 of the 3"), (copied / "mine.jsonl", "2 of the 2")):
+    for manifest, seen in (
+        (test, f"{test} is the test set of campaign tiny"),
+        (
+            copied / "mine.jsonl",
+            f"2 of the 2 recordings of {copied / 'mine.jsonl'} are in the test set of campaign tiny",
+        ),
+    ):
         status, said = call("evaluate", manifest)
         assert status == 2
-        assert f"{seen} recordings of {manifest} are in the test set of campaign tiny" in said.err
-        assert "a test set is looked at once, when the campaign is finalized" in said.err
+        assert seen in said.err
+        assert "once, when the campaign is finalized" in said.err
     other = write_features(tmp_path / "other.jsonl", ["GO STOP", "YES", "NO"], seed=6)
     assert call("evaluate", other)[0] == 0
 

@@ -614,7 +614,7 @@ def test_a_good_campaign_has_every_value_that_was_written(read, folder):
     campaign = read(GOOD)
     assert campaign.name == "c"
     assert campaign.baseline == "base"
-    assert (campaign.data.train, campaign.data.dev, campaign.data.test) == tuple(
+    assert (campaign.data.train, campaign.data.dev, campaign.data.test.sealed_place) == tuple(
         (folder / name).resolve() for name in ("train.jsonl", "dev.jsonl", "test.jsonl")
     )
     assert campaign.settings == {

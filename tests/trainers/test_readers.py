@@ -332,4 +332,5 @@ def test_a_campaign_may_name_folders_and_corpus_files(tmp_path, corpus, director
     text = "campaign: c\ndata: {train: dev.csv, dev: train, test: features}\nstudies: {b: {strategy: baseline}}\n"
     (tmp_path / "c.yaml").write_text(text, encoding="utf-8")
     data = read_campaign(tmp_path / "c.yaml").data
-    assert (data.train, data.dev, data.test) == (tmp_path / "dev.csv", tmp_path / "train", tmp_path / "features")
+    places = (data.train, data.dev, data.test.sealed_place)
+    assert places == (tmp_path / "dev.csv", tmp_path / "train", tmp_path / "features")

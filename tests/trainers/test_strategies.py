@@ -9,8 +9,10 @@ from pydantic import ValidationError
 
 from search_spaces.axes.section import Section
 from search_spaces.axes.settings import Settings, overlay, with_sections
+from search_spaces.sealing import SealedFile
 from trainers import strategies
-from trainers.pipeline import run_trial
+from trainers.data.sealed import SealedSet
+from trainers.pipeline import recognise, run_trial
 from trainers.scoring.wer import SCORER
 from trainers.store import Store
 from trainers.strategies import catalogue, find_strategy, sections, strategy_names
@@ -159,6 +161,17 @@ def test_a_trial_goes_from_its_spec_to_an_outcome_and_is_not_run_twice(name, sch
     seen = len(reports)
     assert run_trial(spec, store, lambda report: reports.append(report) or True) == outcome
     assert len(reports) == seen
+
+
+def test_a_test_set_is_recognised_as_dev_was(name, make_spec, needs_of, store, tiny):
+    """Dev itself stands for the test set."""
+    spec = make_spec(name, {"train.epochs": 2}, needs_of(name))
+    outcome = run_trial(spec, store, lambda report: True)
+    lines = (store.path("outcomes", spec.key) / "hypotheses.jsonl").read_text(encoding="utf-8").splitlines()
+    heard = recognise(spec, outcome, SealedSet(SealedFile(tiny.dev)), store)
+    assert [(one.id, one.text) for one in heard] == [
+        (entry["id"], entry["hypothesis"]) for entry in map(json.loads, lines)
+    ]
 
 
 def test_the_same_spec_gives_the_same_result(name, make_spec, needs_of, tmp_path):

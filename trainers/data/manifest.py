@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from search_spaces.errors import DataError, Mistake
+from search_spaces.sealing import refuse_sealed
 from trainers.artifacts import Utterance
 from trainers.data.matrices import digest_matrices
-from trainers.data.readers import readers
+from trainers.data.readers import find_reader, readers
 from trainers.store import digest, digest_files
 
 
@@ -14,14 +14,15 @@ def read_manifest(path: Path) -> tuple[Utterance, ...]:
 
     Raises:
         DataError: With every line that is no utterance and why, or with the formats there are.
+        SealedError: It is the test set of a campaign.
     """
-    if not path.exists():
-        raise DataError(path, [Mistake(0, "", "cannot be read: No such file or directory")])
-    for reader in readers():
-        if reader.recognises(path):
-            return reader.read(path)
-    formats = "; ".join(reader.FORMAT for reader in readers())
-    raise DataError(path, [Mistake(0, "", f"is of no format that can be read: {formats}")])
+    refuse_sealed(path)
+    return find_reader(path).read(path)
+
+
+def is_set(path: Path) -> bool:
+    """Whether a file or folder that exists is meant to be a set, its mistakes aside."""
+    return any(reader.recognises(path) for reader in readers())
 
 
 def fingerprint(utterances: tuple[Utterance, ...]) -> str:
@@ -30,3 +31,9 @@ def fingerprint(utterances: tuple[Utterance, ...]) -> str:
     if any(utterance.offset is not None for utterance in utterances):
         return digest([lines, digest_matrices(utterances)])
     return digest([lines, digest_files(utterance.source for utterance in utterances)])
+
+
+def recording_key(utterance: Utterance) -> str:
+    """A key of a recording alone, whatever its id and wherever it lies."""
+    bare = Utterance("", "", utterance.source, utterance.kind, offset=utterance.offset)
+    return fingerprint((bare,))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO, cast
 
 from search_spaces.errors import LanguageModelError
+from search_spaces.sealing import refuse_sealed
 from trainers.decoding.arpa import RESERVED
 
 STDIN = Path("-")
@@ -43,11 +44,13 @@ def read_lines(path: Path) -> Iterator[str]:
 
     Raises:
         LanguageModelError: The text cannot be read, or a line is not UTF-8.
+        SealedError: It is the test set of a campaign.
     """
     try:
         if path == STDIN:
             yield from _lines(_name(path), cast(BufferedReader, sys.stdin.buffer))
         else:
+            refuse_sealed(path)
             with path.open("rb") as file:
                 yield from _lines(_name(path), file)
     except (OSError, EOFError, zlib.error) as error:

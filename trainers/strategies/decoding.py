@@ -9,16 +9,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from search_spaces.schema import Need, StrategySchema
-from trainers.artifacts import Hypothesis
+from trainers.artifacts import Hypothesis, Posteriors
+from trainers.data.labels import Alphabet
 from trainers.decoding.adjust import adjust_set
 from trainers.decoding.greedy import greedy_set
+from trainers.decoding.language_model import LanguageModelFiles
 from trainers.decoding.searching import search_set
-from trainers.prior import label_prior
+from trainers.prior import label_prior, read_prior
 from trainers.source import open_source
 from trainers.spec import TrialOutcome
 from trainers.store import digest
 from trainers.strategy import Strategy, score_outcome
-from trainers.trial import Trial
+from trainers.trial import Split, Trial
 
 POINT = {"alpha", "beta", "beam_width", "token_min_logp", "beam_prune_logp"}
 """Settings of the search itself; the others change what it reads."""
@@ -50,6 +52,17 @@ class Decoding(Strategy):
         ((_, outcome, hypotheses),) = self.run_all([self.trial])
         return outcome, hypotheses
 
+    def recognise(self, outcome: TrialOutcome, split: Split) -> list[Hypothesis]:
+        """Decode a split with the point, the language model and the prior of the trial."""
+        trial, key = self.trial, outcome.language_model
+        (ingredient,) = trial.spec.needs["posteriors"]
+        source = open_source(trial, ingredient)
+        prior = read_prior(trial.store.path("priors", outcome.prior), source.alphabet) if outcome.prior else None
+        files = LanguageModelFiles(trial.store.path("language_models", key), key) if key else None
+        frames = adjust_set(source.posteriors(split)[1], trial.settings.decoding, prior)
+        (hypotheses,), _ = _search(source.alphabet, frames, [trial], files)
+        return hypotheses
+
     @classmethod
     def run_all(cls, trials: Sequence[Trial]) -> Iterator[tuple[Trial, TrialOutcome, list[Hypothesis]]]:
         """Decode dev at the points of several trials; those over the same posteriors and model share one search."""
@@ -77,13 +90,11 @@ def _decode(trials: Sequence[Trial]) -> Iterator[tuple[Trial, TrialOutcome, list
     name, frames = source.posteriors("dev")
     prior_key, prior = label_prior(trial.store, source) if settings.prior_scale else ("", None)
     frames = adjust_set(frames, settings, prior)
-    if settings.method == "greedy":
-        found, title, files, note = [greedy_set(frames, source.alphabet)] * len(trials), "", None, ""
-    else:
+    files, title = None, ""
+    if settings.method == "beam":
         model, files = trial.settings.language_model, trial.language_model
-        searched = search_set(source.alphabet, files, frames, [one.settings.decoding for one in trials])
-        found, note = searched.hypotheses, searched.note
         title = model.title if model else "no language model"
+    found, note = _search(source.alphabet, frames, trials, files)
     references = trial.references("dev")
     seconds = (time.perf_counter() - began) / len(trials)
     cpu_seconds = (time.process_time() - cpu_began) / len(trials)
@@ -99,3 +110,14 @@ def _decode(trials: Sequence[Trial]) -> Iterator[tuple[Trial, TrialOutcome, list
             cpu_seconds=cpu_seconds,
         )
         yield one, outcome, hypotheses
+
+
+def _search(
+    alphabet: Alphabet, frames: Posteriors, trials: Sequence[Trial], files: LanguageModelFiles | None
+) -> tuple[list[list[Hypothesis]], str]:
+    """The hypotheses of every trial for a set, and what is to be noted of the search."""
+    settings = [trial.settings.decoding for trial in trials]
+    if settings[0].method == "greedy":
+        return [greedy_set(frames, alphabet)] * len(trials), ""
+    searched = search_set(alphabet, files, frames, settings)
+    return searched.hypotheses, searched.note

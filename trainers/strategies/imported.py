@@ -10,9 +10,11 @@ from dataclasses import replace
 from search_spaces.schema import Need, StrategySchema
 from trainers.artifacts import Hypothesis
 from trainers.checkpoint import load_checkpoint
-from trainers.source import CheckpointSource
+from trainers.decoding.greedy import greedy_set
+from trainers.source import CheckpointSource, open_source
 from trainers.spec import TrialOutcome
 from trainers.strategy import Strategy, decode_greedily
+from trainers.trial import Split
 
 
 class Imported(Strategy):
@@ -40,3 +42,9 @@ class Imported(Strategy):
         outcome, hypotheses = decode_greedily(trial, CheckpointSource(trial, source.key, checkpoint))
         seconds, cpu = time.perf_counter() - began, time.process_time() - cpu_began
         return replace(outcome, seconds=seconds, cpu_seconds=cpu), hypotheses
+
+    def recognise(self, outcome: TrialOutcome, split: Split) -> list[Hypothesis]:
+        """The best path through the posteriors of the checkpoint."""
+        (ingredient,) = self.trial.spec.needs["checkpoint"]
+        source = open_source(self.trial, ingredient)
+        return greedy_set(source.posteriors(split)[1], source.alphabet)

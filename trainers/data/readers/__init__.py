@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Protocol, cast
 
+from search_spaces.errors import DataError, Mistake
 from trainers.artifacts import Utterance
 
 
@@ -44,3 +45,18 @@ def readers() -> tuple[Reader, ...]:
             raise TypeError(f"{module.__file__} must hold {', '.join(missing)}")
         found.append(cast(Reader, module))
     return tuple(found)
+
+
+def find_reader(path: Path) -> Reader:
+    """The reader of a set.
+
+    Raises:
+        DataError: There is no such file or folder, or it is of no format that can be read.
+    """
+    if not path.exists():
+        raise DataError(path, [Mistake(0, "", "cannot be read: No such file or directory")])
+    for reader in readers():
+        if reader.recognises(path):
+            return reader
+    formats = "; ".join(reader.FORMAT for reader in readers())
+    raise DataError(path, [Mistake(0, "", f"is of no format that can be read: {formats}")])
