@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from orchestrator.record import StudyRecord, TrialRecord
+from orchestrator.record import StudyRecord, TrialRecord, TrialState
+from orchestrator.seed_noise import seed_noise
 from search_spaces.campaign import StudyDefinition
 from search_spaces.space import Axis, Categorical, Value
 
@@ -18,7 +19,7 @@ def advice(definition: StudyDefinition, record: StudyRecord) -> tuple[str, ...]:
         record: Its trials.
     """
     complete = [trial for trial in record.trials if trial.dev_wer is not None]
-    return (*_edges(definition, complete), *_greedy_wins(complete))
+    return (*_edges(definition, complete), *_greedy_wins(complete), *_survivors(record))
 
 
 def _edges(definition: StudyDefinition, complete: Sequence[TrialRecord]) -> Iterator[str]:
@@ -71,6 +72,16 @@ def _greedy_wins(complete: Sequence[TrialRecord]) -> Iterator[str]:
                 f"the language model does not help {', '.join(source)}: {min(greedy):.1f} % without it, "
                 f"{min(searched):.1f} % at the best of {len(searched)} points with it"
             )
+
+
+def _survivors(record: StudyRecord) -> Iterator[str]:
+    """Replicates of which the worse were stopped early."""
+    stopped = record.count(TrialState.PRUNED)
+    if stopped and seed_noise(record) is not None:
+        yield (
+            f"study {record.name}: {stopped} of {record.finished} replicates stopped early, because they were losing; "
+            "the mean of the others is too low, and so is their spread: write pruner: none"
+        )
 
 
 def _is_greedy(trial: TrialRecord) -> bool:

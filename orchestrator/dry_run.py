@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from orchestrator.cost import training_cost
 from orchestrator.home import Home
 from orchestrator.language_models import language_models
-from orchestrator.planning import base_settings, first_points, model_points, schema_of
+from orchestrator.planning import base_settings, first_points, model_points, replicated_study
 from orchestrator.progress import seconds_a_trial
 from orchestrator.record import StudyRecord, TrialState
+from orchestrator.start import schema_of
 from search_spaces.axes.settings import Settings
 from search_spaces.campaign import Campaign
 from search_spaces.schema import StrategySchema
@@ -88,8 +89,9 @@ def dry_run(campaign: Campaign, names: Sequence[str], stored: Sequence[StudyReco
     studies, megabytes = [], 0.0
     for name in names:
         definition = campaign.studies[name]
-        schema = schema_of(definition)
-        settings = base_settings(campaign, definition, model_points(campaign, definition)[0])
+        trained = replicated_study(campaign, definition)
+        schema = schema_of(trained)
+        settings = base_settings(campaign, trained, model_points(campaign, trained)[0])
         record = records.get(name, StudyRecord(campaign.name, name, definition.strategy))
         waiting = record.count(TrialState.WAITING, TrialState.RUNNING)
         resumed = sum(bool(trial.key) for trial in record.trials if not trial.state.finished)
@@ -106,7 +108,7 @@ def dry_run(campaign: Campaign, names: Sequence[str], stored: Sequence[StudyReco
                 labels = len(Alphabet.of(settings.units, (utterance.text for utterance in train)))
                 cost = training_cost(settings, *lengths, labels)
                 took, why = cost.seconds * _trainings(schema, settings), "three steps of its network, timed now"
-                megabytes += fresh * cost.megabytes
+                megabytes += fresh * cost.megabytes * _trainings(schema, settings)
         for model in language_models(campaign, definition):
             key = language_model_key(model, "" if model.files else fingerprint(train))
             made = f"{model.title} language model"

@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Callable
 from itertools import product
 
-from orchestrator.planning import base_settings, schema_of, used_sections
+from orchestrator.planning import base_settings, used_sections
+from orchestrator.start import schema_of
 from search_spaces.axes.decoding import LanguageModelSettings
 from search_spaces.campaign import Campaign, StudyDefinition
 from search_spaces.errors import LanguageModelError

@@ -1,58 +1,36 @@
-"""From a campaign to the specs of its trials: what each would run with, and what it would start from."""
+"""From a campaign to the specs of its trials: what each would run with."""
 
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from orchestrator.record import StudyRecord, TrialRecord
+from orchestrator.record import TrialRecord
 from orchestrator.sampling import Claim, Point
+from orchestrator.start import Start, replicated_name, schema_of, trained_by
 from search_spaces.axes.decoding import LanguageModelSettings
 from search_spaces.axes.features import FeatureSettings
 from search_spaces.axes.settings import Settings, overlay
 from search_spaces.campaign import Campaign, StudyDefinition
 from search_spaces.checking import plain_message
 from search_spaces.errors import UserError
+from search_spaces.replicates import SEED, fresh_seed
 from search_spaces.schema import StrategySchema
 from search_spaces.space import Axis, Categorical, Space, Value
-from trainers.checkpoint import keep_checkpoint, load_checkpoint
 from trainers.data.features import features_key
 from trainers.data.manifest import fingerprint, read_manifest
 from trainers.model.own import source_digest
 from trainers.pipeline import resolve_settings
-from trainers.spec import Ingredient, TrialSpec, without_paths
-from trainers.store import Store, digest_files
-from trainers.strategies import find_strategy
+from trainers.spec import TrialSpec, without_paths
+from trainers.store import digest_files
 
 
-@dataclass(frozen=True)
-class Start:
-    """What a study starts from: fixed when its first trial is claimed, so that all its trials are comparable.
-
-    Attributes:
-        needs: For every need, the checkpoints that serve it.
-        inherited: Parameters taken over from another study's promoted trial.
-    """
-
-    needs: Mapping[str, tuple[Ingredient, ...]] = field(default_factory=dict)
-    inherited: Mapping[str, Value] = field(default_factory=dict)
-
-    def plain(self) -> dict[str, Any]:
-        """As plain values; where checkpoints lie is left out."""
-        needs = {
-            name: [{"name": source.name, "number": source.number, "key": source.key} for source in sources]
-            for name, sources in self.needs.items()
-        }
-        return {"needs": needs, "inherited": dict(self.inherited)}
-
-
-def schema_of(study: StudyDefinition) -> StrategySchema:
-    """What the study's strategy declares of itself."""
-    return find_strategy(study.strategy).schema
+def replicated_study(campaign: Campaign, study: StudyDefinition) -> StudyDefinition:
+    """The study whose configuration another one trains again; a study that repeats none is its own."""
+    name = replicated_name(study)
+    return campaign.studies[name] if name else study
 
 
 def data_fingerprints(campaign: Campaign) -> dict[str, str]:
@@ -89,13 +67,13 @@ def base_settings(campaign: Campaign, study: StudyDefinition, values: Mapping[st
     Raises:
         UserError: The values do not go together.
     """
-    return _settings(campaign, study, values or {}, {})
+    return _settings(campaign, study, values or {}, Start())
 
 
-def _settings(
-    campaign: Campaign, study: StudyDefinition, values: Mapping[str, Value], inherited: Mapping[str, Value]
-) -> Settings:
-    base = overlay(overlay(campaign.settings, schema_of(study).fixed), inherited)
+def _settings(campaign: Campaign, study: StudyDefinition, values: Mapping[str, Value], start: Start) -> Settings:
+    again = start.configuration
+    base = again.settings if again else overlay(campaign.settings, schema_of(study).fixed)
+    base = overlay(base, start.inherited)
     try:
         return resolve_settings(overlay(overlay(base, study.fixed), values))
     except ValidationError as error:
@@ -135,8 +113,8 @@ def _resolve(campaign: Campaign, study: StudyDefinition, values: Mapping[str, Va
     Raises:
         UserError: The values do not go together.
     """
-    settings = _settings(campaign, study, values, start.inherited)
-    sections = {name: getattr(settings, name) for name in used_sections(schema_of(study))}
+    settings = _settings(campaign, study, values, start)
+    sections = {name: getattr(settings, name) for name in used_sections(trained_by(study, start))}
     return {
         name: value.model_dump(mode="json") if isinstance(value, BaseModel) else value
         for name, value in sections.items()
@@ -193,60 +171,12 @@ def _grid(study: StudyDefinition) -> list[dict[str, Value]]:
     return [point for point in points if point not in [dict(known) for known in study.enqueue]]
 
 
-def outside_ingredient(path: str, store: Store) -> Ingredient:
-    """A checkpoint that a campaign names by its folder; the store keeps a copy, whatever becomes of the folder.
-
-    Raises:
-        CheckpointError: The folder holds none.
-    """
-    key, folder = keep_checkpoint(store, load_checkpoint(Path(path)))
-    return Ingredient(path, folder, key)
-
-
 def feature_fingerprints(spec: TrialSpec) -> dict[str, str]:
     """Keys of the features a training trial reads, by name; none for a trial that takes a checkpoint's."""
     if "features" not in spec.settings:
         return {}
     settings = FeatureSettings.model_validate(spec.settings["features"])
     return {f"features_{split}": features_key((), settings, spec.data[split]) for split in ("train", "dev")}
-
-
-def resolve_start(study: StudyDefinition, before: Mapping[str, StudyRecord], store: Store) -> Start:
-    """What a study starts from, now that the studies it needs have ended.
-
-    Args:
-        study: The study.
-        before: The records of the studies it needs.
-        store: Where checkpoints are.
-
-    Raises:
-        UserError: One of them has no complete trial.
-    """
-
-    def ingredient(source: str) -> Ingredient:
-        if source not in before:
-            return outside_ingredient(source, store)
-        result = before[source].result
-        if result is None or result.outcome is None:
-            raise UserError(f"study {study.name} needs {source}, which has no complete trial")
-        key = result.outcome.checkpoint
-        return Ingredient(source, store.path("checkpoints", key), key, result.number)
-
-    needs = {name: tuple(ingredient(source) for source in sources) for name, sources in study.needs.items()}
-    origin = before[study.inherit].result if study.inherit else None
-    return Start(needs, origin.params if origin else {})
-
-
-def pinned_start(plain: Mapping[str, Any], store: Store) -> Start:
-    """A start as `Start.plain` wrote it."""
-
-    def ingredient(entry: Mapping[str, Any]) -> Ingredient:
-        if entry["number"] is None and not store.has("checkpoints", entry["key"]):
-            return outside_ingredient(entry["name"], store)
-        return Ingredient(entry["name"], store.path("checkpoints", entry["key"]), entry["key"], entry["number"])
-
-    needs = {name: tuple(ingredient(entry) for entry in entries) for name, entries in plain["needs"].items()}
-    return Start(needs, plain["inherited"])
 
 
 def stored_spec(campaign: Campaign, record: TrialRecord, start: Start) -> TrialSpec:
@@ -258,20 +188,17 @@ def stored_spec(campaign: Campaign, record: TrialRecord, start: Start) -> TrialS
         start: What its study started from.
     """
     prefix = "data_"
-    needs = {
-        name: tuple(source for source in start.needs[name] if source.title in titles)
-        for name, titles in record.needs.items()
-    }
+    again = start.configuration
     return TrialSpec(
         campaign=record.campaign,
         study=record.study,
         number=record.number,
-        strategy=record.strategy,
+        strategy=again.strategy if again else record.strategy,
         settings=record.settings,
         train=campaign.data.train,
         dev=campaign.data.dev,
         data={name.removeprefix(prefix): key for name, key in record.provenance.items() if name.startswith(prefix)},
-        needs=needs,
+        needs=start.chosen_by(record),
     )
 
 
@@ -279,9 +206,11 @@ def make_spec(
     campaign: Campaign, study: StudyDefinition, claim: Claim, start: Start, data: Mapping[str, str]
 ) -> TrialSpec:
     """The spec of a claimed trial."""
-    schema = schema_of(study)
+    schema = trained_by(study, start)
     values = {**claim.params, **claim.overrides}
-    needs = dict(start.needs)
+    if schema_of(study).replicates:
+        values = {SEED: fresh_seed(claim.number, start.seed), **values}
+    needs = dict(start.ingredients)
     for need in schema.needs:
         chosen = values.get(need.axis) if need.axis else None
         if chosen is not None:
@@ -291,7 +220,7 @@ def make_spec(
         campaign=campaign.name,
         study=study.name,
         number=claim.number,
-        strategy=study.strategy,
+        strategy=schema.name,
         settings=settings,
         train=campaign.data.train,
         dev=campaign.data.dev,

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from orchestrator.language_models import prepare_language_models
 from orchestrator.overlap import check_test_set
-from orchestrator.planning import base_settings, data_fingerprints, model_points, outside_ingredient, schema_of
+from orchestrator.planning import base_settings, data_fingerprints, model_points, replicated_study
+from orchestrator.start import outside_ingredient, schema_of
 from search_spaces.axes.features import FeatureSettings
 from search_spaces.axes.settings import Settings
 from search_spaces.campaign import Campaign
@@ -49,7 +50,8 @@ def prepare(campaign: Campaign, names: Iterable[str], store: Store, progress: Pr
     data = data_fingerprints(campaign)
     loaded: dict[FeatureSettings, list[UtteranceSet]] = {}
     warnings = check_test_set(campaign)
-    for study in (campaign.studies[name] for name in names):
+    trained = dict.fromkeys(replicated_study(campaign, campaign.studies[name]).name for name in names)
+    for study in (campaign.studies[name] for name in trained):
         for source in (source for sources in study.needs.values() for source in sources):
             if source not in campaign.studies:
                 outside_ingredient(source, store)

@@ -177,7 +177,7 @@ class Runner:
         started = {
             "settings": spec.settings,
             "key": spec.key,
-            "needs": {need: [source.title for source in sources] for need, sources in spec.needs.items()},
+            "needs": study.start.named(spec),
             "provenance": self._provenance | feature_fingerprints(spec),
         }
         study.sampled.note_trial(claim.number, "started", started)

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from orchestrator.owner import Owner
-from orchestrator.planning import Start, definition_of, first_points, pinned_start, resolve_start, schema_of
+from orchestrator.planning import definition_of, first_points
 from orchestrator.record import TrialRecord, TrialState
 from orchestrator.sampling import Claim, SampledStudy, Sampling
+from orchestrator.start import Start, pinned_start, resolve_start, schema_of
 from search_spaces.campaign import Campaign, StudyDefinition
 from trainers.store import Store
 
@@ -81,7 +82,8 @@ class StudyRun:
         records = {name: study.sampled.record() for name, study in before.items()}
         if any(record.result is None for record in records.values()):
             return False
-        self.start = resolve_start(self.definition, records, store)
+        starts = {name: study.start for name, study in before.items() if study.start is not None}
+        self.start = resolve_start(self.definition, records, store, starts)
         self.sampled.note("start", self.start.plain())
         return True
 

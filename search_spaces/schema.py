@@ -17,6 +17,7 @@ class Need:
         many: Whether a list of studies may be named; each is then a choice of the axis ``axis``.
         optional: Whether a study may leave it out.
         axis: Name of the axis that chooses among several; empty when all are used together.
+        replicated: Whether it is the configuration of the study's promoted trial that is taken, and no checkpoint.
     """
 
     name: str
@@ -24,6 +25,7 @@ class Need:
     many: bool = False
     optional: bool = False
     axis: str = ""
+    replicated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,8 @@ class StrategySchema:
         repeats: Dotted name of the setting that says how often it does so at most; once where it is empty.
         fixed: Settings that every trial of this strategy has unless the study says otherwise.
         taps: Whether it reaches into the encoder, and so takes no module of the user's own.
+        replicates: Whether its trials are replicates: each has a ``train.seed`` of its own; unless the study says
+            otherwise there are five, and none is stopped because it is losing.
         first: Settings of trials that come before any search, as a reference; for every choice of a need one each.
     """
 
@@ -56,6 +60,7 @@ class StrategySchema:
     repeats: str = ""
     fixed: Mapping[str, Value] = field(default_factory=dict)
     taps: bool = False
+    replicates: bool = False
     first: tuple[Mapping[str, Value], ...] = ()
 
 

@@ -10,6 +10,7 @@ from search_spaces.axes.section import Section
 from search_spaces.axes.settings import overlay
 from search_spaces.campaign import STUDY_NAME, PrunerSettings, SamplerSettings, StudyDefinition
 from search_spaces.checking import Checker, fields_at, plain_message, section_of, unknown_name
+from search_spaces.replicates import REPLICATES, SEED, check_replicated
 from search_spaces.schema import Need, StrategySchema
 from search_spaces.source import Place
 from search_spaces.space import Axis, Categorical, Float, Space, Value, parse_range
@@ -28,7 +29,7 @@ class _StudyKeys(Section):
     inherit: str | None = None
     enqueue: list[dict[str, str | bool | int | float | None]] = Field(default_factory=list)
     sampler: SamplerSettings = Field(default_factory=SamplerSettings)
-    pruner: PrunerSettings = Field(default_factory=PrunerSettings)
+    pruner: PrunerSettings | None = None
     seed: int = Field(1, ge=0, lt=2**31)
     hypothesis: tuple[float, float] | None = Field(None, strict=False)
 
@@ -74,13 +75,13 @@ def read_study(
         name=name,
         strategy=keys.strategy,
         space=space,
-        trials=_trials(check, place, keys, space),
+        trials=_trials(check, place, keys, schema, space),
         needs=needs,
         fixed=keys.fixed,
         inherit=keys.inherit,
         enqueue=tuple(keys.enqueue),
         sampler=keys.sampler,
-        pruner=keys.pruner,
+        pruner=keys.pruner or PrunerSettings(kind="none" if schema and schema.replicates else "median"),
         seed=keys.seed,
         hypothesis=keys.hypothesis,
     )
@@ -120,6 +121,8 @@ def _needs(
                 check.add(here, "the study needs itself; name another study")
             elif name not in siblings and "/" not in name:
                 check.add(here, unknown_name("study", name, (s for s in siblings if s != place[1])))
+            elif declared[key].replicated:
+                check_replicated(check, here, name)
     for key, need in declared.items():
         if key not in needs and not need.optional:
             check.add(place, f"strategy {keys.strategy!r} needs {key}: {need.summary}; write needs: {{{key}: STUDY}}")
@@ -183,6 +186,8 @@ def _check_values(
     Each beside all that the study fixes and the first value of every other axis: some values exclude each other.
     """
     fixed = {n: v for n, v in keys.fixed.items() if _check_axis(check, (*place, "fixed", n), n, schema)}
+    if schema.replicates and SEED in fixed:
+        check.add((*place, "fixed", SEED), f"every trial of strategy {schema.name!r} has a seed of its own; drop it")
     axes = [axis for axis in space if _check_axis(check, (*place, "space", axis.name), axis.name, schema)]
     first = {axis.name: axis.range.corners()[0] for axis in axes if not axis.when}
     base = overlay(overlay(overlay(settings, schema.fixed), fixed), first)
@@ -284,8 +289,8 @@ def _check_points(check: Checker, place: Place, keys: _StudyKeys, space: Space) 
         check.add((*place, "sampler"), "cmaes needs at least one axis of real numbers; use sampler: tpe")
 
 
-def _trials(check: Checker, place: Place, keys: _StudyKeys, space: Space) -> int:
-    """The budget: as written, or the size of the grid, or 1 where there is nothing to search."""
+def _trials(check: Checker, place: Place, keys: _StudyKeys, schema: StrategySchema | None, space: Space) -> int:
+    """The budget: as written, or the size of the grid; where there is nothing to search 1, or so many replicates."""
     if keys.trials is not None:
         return keys.trials
     if keys.sampler.kind == "grid":
@@ -295,4 +300,4 @@ def _trials(check: Checker, place: Place, keys: _StudyKeys, space: Space) -> int
         return size
     if len(space):
         check.add(place, "trials is missing: how many points of the space to try")
-    return 1
+    return REPLICATES if schema and schema.replicates else 1

@@ -31,6 +31,10 @@ class Ingredient:
         """``study#number``, or the path."""
         return self.name if self.number is None else f"{self.name}#{self.number}"
 
+    def plain(self) -> dict[str, Any]:
+        """As plain values; where it lies is left out."""
+        return {"name": self.name, "number": self.number, "key": self.key}
+
 
 @dataclass(frozen=True, slots=True)
 class TrialSpec:

@@ -10,8 +10,9 @@ import pytest
 
 from orchestrator.engines.engine import Died, Failed, Finished, Job, Reported
 from orchestrator.engines.local import LocalEngine
-from orchestrator.planning import Start, data_fingerprints, make_spec
+from orchestrator.planning import data_fingerprints, make_spec
 from orchestrator.sampling import Claim
+from orchestrator.start import Start
 
 ENGINES = {"local": LocalEngine}
 

@@ -5,11 +5,12 @@ import pytest
 from orchestrator.dry_run import dry_run
 from orchestrator.engines.local import LocalEngine
 from orchestrator.language_models import language_models
-from orchestrator.planning import Start, data_fingerprints, make_spec
+from orchestrator.planning import data_fingerprints, make_spec
 from orchestrator.preparation import prepare
 from orchestrator.promotion import Champions
 from orchestrator.runner import Runner
 from orchestrator.sampling import Claim
+from orchestrator.start import Start
 from orchestrator.tracking import Tracker
 from search_spaces.errors import LanguageModelError, StudyMismatchError
 from tests.orchestrator.test_runner import Notes

@@ -5,19 +5,10 @@ from dataclasses import replace
 import pytest
 
 from orchestrator import planning
-from orchestrator.planning import (
-    Start,
-    data_fingerprints,
-    definition_of,
-    first_points,
-    make_spec,
-    model_points,
-    outside_ingredient,
-    pinned_start,
-    resolve_start,
-)
+from orchestrator.planning import data_fingerprints, definition_of, first_points, make_spec, model_points
 from orchestrator.record import StudyRecord
 from orchestrator.sampling import Claim
+from orchestrator.start import Start, outside_ingredient, pinned_start, resolve_start
 from search_spaces.campaign import SamplerSettings
 from search_spaces.errors import CheckpointError, UserError
 from search_spaces.space import Axis, Categorical, Float, Int, Space

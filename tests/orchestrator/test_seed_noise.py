@@ -8,10 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchestrator.advice import advice
 from orchestrator.leaderboard import leaderboard
 from orchestrator.record import StudyRecord, TrialRecord, TrialState
 from orchestrator.seed_noise import SeedNoise, seed_noise
 from orchestrator.tracking.projection import project_study
+from search_spaces.campaign import StudyDefinition
 from trainers.artifacts import Score
 from trainers.spec import TrialOutcome
 
@@ -93,6 +95,15 @@ def test_the_leaderboard_and_the_studys_run_show_mean_spread_and_count():
     assert (shown["best_wer"], shown["dev_mean"], shown["replicates"]) == (20.0, 21.0, 3.0)
     assert shown["dev_sd"] == pytest.approx(1.0)
     assert not {"dev_mean", "dev_sd", "replicates"} & set(project_study(single).metrics)
+
+
+def test_a_mean_over_survivors_is_said_to_be_too_low():
+    definition = StudyDefinition("s", "seeds")
+    stopped = trial(2, 0, state=TrialState.PRUNED)
+    (sentence,) = advice(definition, study(trial(0, 200), trial(1, 210), stopped))
+    assert sentence.startswith("study s: 1 of 3 replicates stopped early, because they were losing; the mean")
+    assert advice(definition, study(trial(0, 200), trial(1, 210))) == ()
+    assert advice(definition, study(trial(0, 200), stopped)) == ()
 
 
 @given(st.lists(st.integers(0, 1000), min_size=2, max_size=12), st.integers(0, 500), st.randoms())

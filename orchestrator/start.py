@@ -1,0 +1,182 @@
+"""What a study starts from: the checkpoints it takes, the parameters it inherits, the trial that it trains again."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from orchestrator.record import StudyRecord, TrialRecord
+from search_spaces.campaign import StudyDefinition
+from search_spaces.errors import UserError
+from search_spaces.schema import StrategySchema
+from search_spaces.space import Value
+from trainers.checkpoint import keep_checkpoint, load_checkpoint
+from trainers.spec import Ingredient, TrialSpec
+from trainers.store import Store
+from trainers.strategies import find_strategy
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """What a trial was trained with.
+
+    Attributes:
+        name: Its study.
+        number: Its number there.
+        strategy: The strategy that trained it.
+        settings: The sections of settings that the strategy uses, resolved.
+        needs: What it started from.
+    """
+
+    name: str
+    number: int
+    strategy: str
+    settings: Mapping[str, Any]
+    needs: Mapping[str, tuple[Ingredient, ...]] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """``study#number``."""
+        return f"{self.name}#{self.number}"
+
+    def plain(self) -> dict[str, Any]:
+        """As plain values; where checkpoints lie is left out."""
+        needs = {name: [source.plain() for source in sources] for name, sources in self.needs.items()}
+        return {
+            "name": self.name,
+            "number": self.number,
+            "strategy": self.strategy,
+            "settings": dict(self.settings),
+            "needs": needs,
+        }
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a study starts from: fixed when its first trial is claimed, so that all its trials are comparable.
+
+    Attributes:
+        needs: For every need, the checkpoints that serve it.
+        inherited: Parameters taken over from another study's promoted trial.
+        seed: Seed of the trial whose parameters or configuration are taken over; None where there is none.
+        configuration: The trial that is trained again; None where each trial has the study's own configuration.
+    """
+
+    needs: Mapping[str, tuple[Ingredient, ...]] = field(default_factory=dict)
+    inherited: Mapping[str, Value] = field(default_factory=dict)
+    seed: int | None = None
+    configuration: Configuration | None = None
+
+    def plain(self) -> dict[str, Any]:
+        """As plain values; where checkpoints lie is left out."""
+        return {
+            "needs": {name: [source.plain() for source in sources] for name, sources in self.needs.items()},
+            "inherited": dict(self.inherited),
+            "seed": self.seed,
+            "configuration": self.configuration and self.configuration.plain(),
+        }
+
+    @property
+    def ingredients(self) -> Mapping[str, tuple[Ingredient, ...]]:
+        """What serves the trials' needs: what the study takes, or what the trial took that is trained again."""
+        return self.configuration.needs if self.configuration else self.needs
+
+    def chosen_by(self, trial: TrialRecord) -> dict[str, tuple[Ingredient, ...]]:
+        """What a trial of the study, which may have chosen among them, started from."""
+        return {
+            need: tuple(source for source in sources if source.title in trial.needs[need])
+            for need, sources in self.ingredients.items()
+        }
+
+    def named(self, spec: TrialSpec) -> dict[str, list[str]]:
+        """What a trial comes from, by need, as ``study#number`` or the path."""
+        again = {"configuration": [self.configuration.title]} if self.configuration else {}
+        return again | {need: [source.title for source in sources] for need, sources in spec.needs.items()}
+
+
+def schema_of(study: StudyDefinition) -> StrategySchema:
+    """What the study's strategy declares of itself."""
+    return find_strategy(study.strategy).schema
+
+
+def replicated_name(study: StudyDefinition) -> str | None:
+    """Name of the study whose promoted trial a study trains again; None for a study that trains its own."""
+    named = (study.needs.get(need.name, ()) for need in schema_of(study).needs if need.replicated)
+    return next((name for names in named for name in names), None)
+
+
+def trained_by(study: StudyDefinition, start: Start) -> StrategySchema:
+    """The strategy that a study's trials run: its own, or that of the trial which they repeat."""
+    return find_strategy(start.configuration.strategy).schema if start.configuration else schema_of(study)
+
+
+def outside_ingredient(path: str, store: Store) -> Ingredient:
+    """A checkpoint that a campaign names by its folder; the store keeps a copy, whatever becomes of the folder.
+
+    Raises:
+        CheckpointError: The folder holds none.
+    """
+    key, folder = keep_checkpoint(store, load_checkpoint(Path(path)))
+    return Ingredient(path, folder, key)
+
+
+def resolve_start(
+    study: StudyDefinition,
+    before: Mapping[str, StudyRecord],
+    store: Store,
+    starts: Mapping[str, Start] | None = None,
+) -> Start:
+    """What a study starts from, now that the studies it needs have ended.
+
+    Args:
+        study: The study.
+        before: The records of the studies it needs.
+        store: Where checkpoints are.
+        starts: What those studies started from themselves; read where one of their trials is to be trained again.
+
+    Raises:
+        UserError: One of them has no complete trial.
+    """
+
+    def result(source: str) -> TrialRecord:
+        found = before[source].result
+        if found is None:
+            raise UserError(f"study {study.name} needs {source}, which has no complete trial")
+        return found
+
+    def ingredient(source: str) -> Ingredient:
+        if source not in before:
+            return outside_ingredient(source, store)
+        trial = result(source)
+        key = trial.outcome.checkpoint if trial.outcome else ""
+        return Ingredient(source, store.path("checkpoints", key), key, trial.number)
+
+    repeated = replicated_name(study)
+    needs = {
+        name: tuple(ingredient(source) for source in sources)
+        for name, sources in study.needs.items()
+        if repeated not in sources
+    }
+    inherited = result(study.inherit) if study.inherit else None
+    chosen = result(repeated) if repeated else inherited
+    configuration = None
+    if repeated and chosen:
+        took = (starts or {})[repeated].chosen_by(chosen)
+        configuration = Configuration(repeated, chosen.number, chosen.strategy, chosen.settings, took)
+    return Start(needs, inherited.params if inherited else {}, chosen.seed if chosen else None, configuration)
+
+
+def pinned_start(plain: Mapping[str, Any], store: Store) -> Start:
+    """A start as `Start.plain` wrote it."""
+
+    def ingredient(entry: Mapping[str, Any]) -> Ingredient:
+        if entry["number"] is None and not store.has("checkpoints", entry["key"]):
+            return outside_ingredient(entry["name"], store)
+        return Ingredient(entry["name"], store.path("checkpoints", entry["key"]), entry["key"], entry["number"])
+
+    def ingredients(needs: Mapping[str, Any]) -> dict[str, tuple[Ingredient, ...]]:
+        return {name: tuple(ingredient(entry) for entry in entries) for name, entries in needs.items()}
+
+    again = plain.get("configuration")
+    configuration = Configuration(**{**again, "needs": ingredients(again["needs"])}) if again else None
+    return Start(ingredients(plain["needs"]), plain["inherited"], plain.get("seed"), configuration)
