@@ -3,7 +3,7 @@
 Counts are kept, not rates: counts of utterances add up to the counts of a set, rates do not.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,6 +70,13 @@ class Posteriors:
 
     def __iter__(self) -> Iterator[NDArray[np.float32]]:
         return (self[index] for index in range(len(self)))
+
+    def take(self, utterances: Sequence[int]) -> "Posteriors":
+        """Some of the utterances, at least one, in the order in which they are named."""
+        frames = [self[index] for index in utterances]
+        offsets = np.concatenate([[0], np.cumsum([len(matrix) for matrix in frames])]).astype(np.int64)
+        ids = tuple(self.ids[index] for index in utterances)
+        return Posteriors(ids, np.concatenate(frames), offsets, self.labels, self.blank)
 
 
 @dataclass(frozen=True, slots=True)

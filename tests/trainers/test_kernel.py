@@ -17,7 +17,7 @@ from trainers.decoding import searching
 from trainers.decoding.beam import BeamDecoder
 from trainers.decoding.kernel import Kernel
 from trainers.decoding.library import NotCovered, library
-from trainers.decoding.searching import search_set
+from trainers.decoding.searching import Search, search_set
 
 POINT = DecodingSettings(method="beam", alpha=1.0, beta=2.0, beam_width=20)
 
@@ -171,3 +171,30 @@ def test_a_kernel_that_differs_is_never_believed(language, monkeypatch):
         searched = search_set(language.alphabet, language.files, posteriors, [POINT])
     with BeamDecoder(language.alphabet, language.files) as reference:
         assert searched.hypotheses == [reference.decode_set(posteriors, POINT)]
+
+
+def test_a_set_searched_in_parts_is_the_set_searched_at_once_whatever_the_order(language):
+    posteriors = random_posteriors(len(language.alphabet), 7, np.random.default_rng(6))
+    points = [POINT, POINT.model_copy(update={"beta": 3.0})]
+    whole = search_set(language.alphabet, language.files, posteriors, points).hypotheses
+    with Search(language.alphabet, language.files) as search:
+        parts = [(part, search.decode(posteriors.take(part), points)) for part in ([5, 0, 6], [3], [1, 2, 4])]
+    for number, hypotheses in enumerate(whole):
+        found = {index: one for part, sets in parts for index, one in zip(part, sets[number], strict=True)}
+        assert [found[index] for index in range(7)] == hypotheses
+
+
+def test_once_the_kernel_differs_pyctcdecode_searches_the_other_parts_too(language, monkeypatch):
+    posteriors = random_posteriors(len(language.alphabet), 4, np.random.default_rng(5))
+
+    class Wrong(Kernel):
+        def decode_points(self, posteriors, points):
+            return super().decode_points(posteriors, [point.model_copy(update={"beta": 9.0}) for point in points])
+
+    monkeypatch.setattr(searching, "Kernel", Wrong)
+    with Search(language.alphabet, language.files) as search, BeamDecoder(language.alphabet, language.files) as wanted:
+        with pytest.warns(RuntimeWarning, match="the kernel differs from it"):
+            search.decode(posteriors.take([2, 0]), [POINT])
+        last = posteriors.take([1, 3])
+        assert search.decode(last, [POINT]) == [wanted.decode_set(last, POINT)]
+    assert "the kernel differs from it" in search.note

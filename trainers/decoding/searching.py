@@ -1,12 +1,13 @@
 """Which search decodes a set: the kernel where it serves, pyctcdecode where it does not.
 
-Figures do not depend on it: the two give equal results, and a sample of every call is decoded by both. If they ever
+Figures do not depend on it: the two give equal results, and a sample of every search is decoded by both. If they ever
 differ, pyctcdecode decodes the set.
 """
 
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from types import TracebackType
 
 import numpy as np
 
@@ -34,36 +35,80 @@ class Searched:
     note: str
 
 
+class Search:
+    """The search for one alphabet and one language model, for one set after another or one part of a set after another.
+
+    Use it as a context manager, as `BeamDecoder`.
+
+    Args:
+        alphabet: Names of the columns of the posteriors.
+        language_model: None searches without one.
+
+    Attributes:
+        note: Why it is not the kernel that searches; empty while it is.
+
+    Raises:
+        LanguageModelError: KenLM cannot load the file.
+    """
+
+    def __init__(self, alphabet: Alphabet, language_model: LanguageModelFiles | None) -> None:
+        self.note = ""
+        self._reference = BeamDecoder(alphabet, language_model)
+        self._kernel: Kernel | None = None
+        self._verified = False
+        try:
+            self._kernel = Kernel(alphabet, language_model)
+        except NotCovered as reason:
+            self._leave_kernel(str(reason))
+
+    def __enter__(self) -> "Search":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._reference.__exit__(kind, error, trace)
+
+    def decode(self, posteriors: Posteriors, points: Sequence[DecodingSettings]) -> list[list[Hypothesis]]:
+        """Decode a set, or a part of one, at one or many points; a sample of the first is decoded by pyctcdecode too.
+
+        Args:
+            posteriors: Natural log, normalised.
+            points: Weights, beams and thresholds; many in a call share work.
+
+        Returns:
+            For each point, the best hypothesis of every utterance in the order of the set.
+
+        Raises:
+            ValueError: An utterance has no frame, or a value is not finite.
+        """
+        if self._kernel is not None:
+            try:
+                found = self._kernel.decode_points(posteriors, points)
+            except NotCovered as reason:
+                self._leave_kernel(str(reason))
+            else:
+                difference = None if self._verified else verify(found, self._reference, posteriors, points)
+                self._verified = True
+                if difference is None:
+                    return found
+                self._leave_kernel(f"the kernel differs from it ({difference})")
+                warnings.warn(self.note, RuntimeWarning, stacklevel=2)
+        return [self._reference.decode_set(posteriors, point) for point in points]
+
+    def _leave_kernel(self, why: str) -> None:
+        self._kernel, self.note = None, f"searched by pyctcdecode: {why}"
+
+
 def search_set(
     alphabet: Alphabet,
     language_model: LanguageModelFiles | None,
     posteriors: Posteriors,
     points: Sequence[DecodingSettings],
 ) -> Searched:
-    """Decode a set at one or many points.
-
-    Args:
-        alphabet: Names of the columns of the posteriors.
-        language_model: None searches without one.
-        posteriors: Natural log, normalised.
-        points: Weights, beams and thresholds; many in a call share work.
-
-    Raises:
-        LanguageModelError: KenLM cannot load the file.
-        ValueError: An utterance has no frame, or a value is not finite.
-    """
-    with BeamDecoder(alphabet, language_model) as reference:
-        try:
-            found = Kernel(alphabet, language_model).decode_points(posteriors, points)
-        except NotCovered as reason:
-            note = f"searched by pyctcdecode: {reason}"
-        else:
-            difference = verify(found, reference, posteriors, points)
-            if difference is None:
-                return Searched(found, "")
-            note = f"searched by pyctcdecode: the kernel differs from it ({difference})"
-            warnings.warn(note, RuntimeWarning, stacklevel=2)
-        return Searched([reference.decode_set(posteriors, point) for point in points], note)
+    """Decode a set at one or many points, as `Search` does."""
+    with Search(alphabet, language_model) as search:
+        return Searched(search.decode(posteriors, points), search.note)
 
 
 def verify(
