@@ -107,6 +107,7 @@ class StudyRecord:
         promoted_beside: Number of the best trial at the time when that one was promoted.
         run_id: Its run in MLflow, the parent of its trials' runs; empty before it has one.
         budget: Trials it may have in all, as of its last run.
+        changes: Values by dotted name that took the place of the campaign file's in its last run.
     """
 
     campaign: str
@@ -117,6 +118,7 @@ class StudyRecord:
     promoted_beside: int | None = None
     run_id: str = ""
     budget: int = 0
+    changes: Mapping[str, Any] = field(default_factory=dict)
 
     def count(self, *states: TrialState) -> int:
         """How many trials are in one of the states."""

@@ -60,8 +60,9 @@ class StudyRun:
         described = definition_of(campaign, definition, data)
         sampled = sampling.open(campaign.name, name, definition.strategy, described, definition.space, points)
         budget = budget or max(definition.trials, len(points))
-        if sampled.attribute("budget") != budget:
-            sampled.note("budget", budget)
+        for name, value in (("budget", budget), ("changes", dict(campaign.changes))):
+            if sampled.attribute(name) != value:
+                sampled.note(name, value)
         return cls(definition, sampled, budget)
 
     def settle(self, before: Mapping[str, "StudyRun"], store: Store) -> bool:

@@ -115,6 +115,7 @@ class Campaign:
         settings: Settings of every trial before a study's own, as a tree of plain values.
         studies: The studies by name, each after those it needs.
         baseline: The study that every other is compared with.
+        changes: Values by dotted name that took the place of those in the file.
     """
 
     name: str
@@ -123,6 +124,7 @@ class Campaign:
     settings: Mapping[str, Any]
     studies: Mapping[str, StudyDefinition]
     baseline: str | None = None
+    changes: Mapping[str, Any] = field(default_factory=dict)
 
     def with_needs(self, study: str) -> tuple[str, ...]:
         """A study and all that it needs, directly or not, in the order in which they can run."""

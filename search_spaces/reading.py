@@ -50,7 +50,7 @@ def read_campaign(path: Path, catalogue: Catalogue | None = None, changes: Mappi
         check.add(("baseline",), unknown_name("study", str(baseline), written))
     if check.mistakes or data is None:
         raise CampaignError(path, check.mistakes)
-    return Campaign(name, path, data, settings, studies, baseline)
+    return Campaign(name, path, data, settings, studies, baseline, changes or {})
 
 
 def _read_name(check: Checker, root: Mapping[str, Any]) -> str:

@@ -25,11 +25,13 @@ class UtteranceErrors:
         ids: The utterances.
         errors: Errors of each, (utterances,), int64.
         words: Reference words of each, (utterances,), int64.
+        texts: Reference and hypothesis of each; empty where the counts are all that is needed.
     """
 
     ids: tuple[str, ...]
     errors: NDArray[np.int64]
     words: NDArray[np.int64]
+    texts: tuple[tuple[str, str], ...] = ()
 
     def comparable(self, other: "UtteranceErrors") -> bool:
         """Whether another system was scored on the same utterances with references of the same lengths."""
@@ -80,4 +82,5 @@ def load_errors(folder: Path) -> UtteranceErrors:
         tuple(row["id"] for row in rows),
         np.array(errors, np.int64),
         np.array([row["words"] for row in rows], np.int64),
+        tuple((row["reference"], row["hypothesis"]) for row in rows),
     )

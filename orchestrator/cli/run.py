@@ -57,7 +57,7 @@ def command(
     from orchestrator.home import Home
     from orchestrator.promotion import best_of
     from orchestrator.runner import Runner
-    from orchestrator.tables import summary
+    from orchestrator.summary import summary
     from search_spaces.errors import UserError
     from search_spaces.finding import find_campaign
     from search_spaces.reading import read_campaign, unknown_study

@@ -1,6 +1,7 @@
 """Named studies in Optuna, whose storage is the truth about a campaign. Nothing else imports optuna."""
 
+from orchestrator.sampling.reading import Choice
 from orchestrator.sampling.storage import Sampling
 from orchestrator.sampling.study import MAX_DEATHS, Claim, Point, SampledStudy
 
-__all__ = ["MAX_DEATHS", "Claim", "Point", "SampledStudy", "Sampling"]
+__all__ = ["MAX_DEATHS", "Choice", "Claim", "Point", "SampledStudy", "Sampling"]

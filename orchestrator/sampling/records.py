@@ -36,6 +36,7 @@ def study_record(campaign: str, name: str, attributes: Mapping[str, Any], trials
         attributes.get("promoted_beside"),
         attributes.get("run_id", ""),
         attributes.get("budget", 0),
+        attributes.get("changes", {}),
     )
 
 

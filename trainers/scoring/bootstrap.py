@@ -88,6 +88,7 @@ def bootstrap_difference(
     words: ArrayLike,
     blocks: Sequence[str] | None = None,
     *,
+    correction: float = 0.0,
     level: float = 0.95,
     resamples: int = RESAMPLES,
     seed: int = 0,
@@ -99,6 +100,7 @@ def bootstrap_difference(
         second: Likewise, of the system that the first is compared with; its seeds may be more or fewer.
         words: Reference words of each utterance, (utterances,).
         blocks: What each utterance is drawn together with; None draws utterances.
+        correction: Points that are known to be missing from the difference, and are added to all of it.
         level: Share of resamples inside the interval.
         resamples: How many are drawn.
         seed: Of the draws.
@@ -109,9 +111,11 @@ def bootstrap_difference(
     """
     sample = _Sample([first, second], words, blocks)
     one, other = sample.draw(resamples, seed)
-    points = sample.rates[0] - sample.rates[1]
-    far = np.abs(one - other - points) >= abs(points) * (1 - 1e-9)
-    return Difference(points, *_ends(one - other, level), p=float((1 + far.sum()) / (1 + len(far))))
+    measured = sample.rates[0] - sample.rates[1]
+    points = measured + correction
+    far = np.abs(one - other - measured) >= abs(points) * (1 - 1e-9)
+    low, high = _ends(one - other + correction, level)
+    return Difference(points, low, high, p=float((1 + far.sum()) / (1 + len(far))))
 
 
 def _ends(values: Floats, level: float) -> tuple[float, float]:

@@ -1,0 +1,157 @@
+"""A leaderboard written for other programs and for papers."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pandas as pd
+
+from orchestrator.leaderboard.columns import COLUMNS, Kind
+from orchestrator.leaderboard.view import notes
+
+SHOWN = {
+    "study": "study",
+    "dev_wer": "dev",
+    "dev_corrected": "corrected",
+    "test_wer": "test",
+    "difference": "difference",
+    "p_adjusted": "p",
+    "p_matched_pairs": "MAPSSWE",
+    "verdict": "verdict",
+    "weights": "weights",
+    "decoder": "decoder",
+    "trials": "trials",
+    "cost": "hours",
+}
+"""Columns of a table for readers, and their headings."""
+
+_ESCAPES = {
+    "\\": r"\textbackslash{}",
+    **{sign: f"\\{sign}" for sign in "&%$#_{}"},
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+}
+
+
+def as_csv(table: pd.DataFrame, campaign: str) -> str:
+    """Every column; what `pandas.read_csv` makes of it is the same table.
+
+    Args:
+        table: The leaderboard.
+        campaign: Its name, which stands in the command of every row.
+    """
+    return table.to_csv(index=False)
+
+
+def as_json(table: pd.DataFrame) -> str:
+    """A list of objects, one a row; what is not known is null."""
+    return table.to_json(orient="records", indent=1, force_ascii=False)
+
+
+def as_markdown(table: pd.DataFrame, campaign: str) -> str:
+    """A table for readers, with what has to be said below it.
+
+    Args:
+        table: The leaderboard.
+        campaign: Its name.
+    """
+    rows = [list(SHOWN.values()), ["---", *("---:" if _is_number(name) else "---" for name in list(SHOWN)[1:])]]
+    rows += [_cells(row) for row in table.to_dict("records")]
+    lines = [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in rows]
+    said = [f"- {sentence}" for sentence in (*_LEGEND, *notes(table))]
+    return "\n".join([f"### Word error rates of {campaign}, percent", "", *lines, "", *said, ""])
+
+
+def as_latex(table: pd.DataFrame, campaign: str) -> str:
+    """The same for a paper; needs the packages booktabs and, for words that are not ASCII, a Unicode engine.
+
+    Args:
+        table: The leaderboard.
+        campaign: Its name.
+    """
+    columns = "".join("r" if _is_number(name) else "l" for name in SHOWN)
+    rows = [[escape(cell) for cell in row] for row in ([*SHOWN.values()], *map(_cells, table.to_dict("records")))]
+    heading, *body = [f"{' & '.join(row)} \\\\" for row in rows]
+    said = " ".join(f"{sentence[0].upper()}{sentence[1:]}." for sentence in (*_LEGEND, *notes(table)))
+    return "\n".join(
+        [
+            r"\begin{table}",
+            r"\centering",
+            rf"\caption{{Word error rates of {escape(campaign)}, percent.}}",
+            rf"\label{{tab:{campaign}}}",
+            rf"\begin{{tabular}}{{{columns}}}",
+            r"\toprule",
+            heading,
+            r"\midrule",
+            *body,
+            r"\bottomrule",
+            r"\end{tabular}",
+            rf"\par\smallskip\footnotesize {escape(said)}",
+            r"\end{table}",
+            "",
+        ]
+    )
+
+
+_LEGEND = (
+    "dev and test with 95 % intervals (bootstrap over utterances); corrected: dev with what choosing the best of "
+    "several trials took from it put back",
+    "difference from the baseline on the same utterances, 95 % interval and p (by Holm) of the paired bootstrap: "
+    "better or worse below 0.05; MAPSSWE: p of the matched pairs test, uncorrected",
+    "hours: of the processor, or wall time on a GPU, for all trials of a study and of what it needs",
+)
+
+
+def escape(text: str) -> str:
+    """Text that LaTeX prints as it is."""
+    return "".join(_ESCAPES.get(character, character) for character in text)
+
+
+def _is_number(name: str) -> bool:
+    return name == "cost" or COLUMNS[name].kind is not Kind.TEXT
+
+
+def _cells(row: Mapping[Any, Any]) -> list[str]:
+    return [_WRITTEN.get(name, _plain)(row, name) for name in SHOWN]
+
+
+def _plain(row: Mapping[Any, Any], name: str) -> str:
+    value = row[name]
+    if pd.isna(value):
+        return ""
+    kind = COLUMNS[name].kind
+    return f"{value:.1f}" if kind is Kind.POINTS else f"{value:,}" if kind is Kind.COUNT else str(value)
+
+
+def _with_interval(row: Mapping[Any, Any], name: str) -> str:
+    if pd.isna(row[name]):
+        return "not opened" if name == "test_wer" else ""
+    low, high = (row[f"{name.removesuffix('_wer')}_{end}"] for end in ("low", "high"))
+    sign = "+" if name == "difference" else ""
+    interval = "" if pd.isna(low) else f" [{low:{sign}.1f}, {high:{sign}.1f}]"
+    return f"{row[name]:{sign}.1f}{interval}"
+
+
+def _probability(row: Mapping[Any, Any], name: str) -> str:
+    return "" if pd.isna(row[name]) else "< 0.001" if row[name] < 0.001 else f"{row[name]:.3f}"
+
+
+def _trials(row: Mapping[Any, Any], name: str) -> str:
+    return f"{row['completed']}+{row['pruned']}+{row['failed']}"
+
+
+def _cost(row: Mapping[Any, Any], name: str) -> str:
+    shown = [(row[f"{device}_hours_with_needs"], device.upper()) for device in ("cpu", "gpu")]
+    return " + ".join(f"{hours:.2f} {device}" for hours, device in shown if hours >= 0.005) or f"{shown[0][0]:.4f} CPU"
+
+
+_WRITTEN: dict[str, Callable[[Mapping[Any, Any], str], str]] = {
+    "dev_wer": _with_interval,
+    "test_wer": _with_interval,
+    "difference": _with_interval,
+    "p_adjusted": _probability,
+    "p_matched_pairs": _probability,
+    "trials": _trials,
+    "cost": _cost,
+}

@@ -1,0 +1,48 @@
+"""The command that reproduces a row of the leaderboard."""
+
+import json
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+from orchestrator.leaderboard.cost import behind
+from orchestrator.record import StudyRecord
+from search_spaces.campaign import StudyDefinition
+from search_spaces.space import Value
+
+HOME = "reproduced"
+"""Folder of the results: where the trial has been run already, nothing would be."""
+
+
+def command(study: StudyRecord, studies: Mapping[str, StudyRecord], definitions: Mapping[str, StudyDefinition]) -> str:
+    """What to type to run the trial that stands for a study again, and those it takes something from.
+
+    Every study in it tries the point of its own result alone (a decoding study: and greedy decoding). At the row's
+    commit the trial has the same key, and so, on the same device, the same result.
+
+    Args:
+        study: The study; its result is read whole.
+        studies: All stored studies by name, likewise.
+        definitions: Of the campaign's studies.
+
+    Returns:
+        A line for a shell; empty where there is no result.
+    """
+    if study.result is None:
+        return ""
+    if study.name not in definitions:
+        sources = [source for needed in study.result.needs.values() for source in needed]
+        return shlex.join(["orchestrator", "import", *sources, "--into", study.campaign, "--name", study.name])
+    changes: dict[str, Any] = dict(study.changes)
+    for name in behind(study.name, definitions):
+        result = studies[name].result if name in studies else None
+        if result is not None:
+            changes[f"studies.{name}.enqueue"] = [_searched(result.params, definitions[name])]
+    words = ["orchestrator", "run", f"{study.campaign}/{study.name}", "--trials", "1"]
+    words += [word for key, value in changes.items() for word in ("--set", f"{key}={json.dumps(value)}")]
+    return f"ORCHESTRATOR_HOME={HOME} {shlex.join(words)}"
+
+
+def _searched(params: Mapping[str, Value], definition: StudyDefinition) -> dict[str, Value]:
+    """The parameters that the study searches: others are laid over its first points by its strategy."""
+    return {name: value for name, value in params.items() if name in definition.space.names}

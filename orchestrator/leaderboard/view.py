@@ -1,0 +1,85 @@
+"""What of a leaderboard is shown, in which order, and what has to be said with it."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pandas as pd
+
+from orchestrator.leaderboard.columns import COLUMNS
+from orchestrator.leaderboard.comparison import Ground, Verdict
+from search_spaces.checking import unknown_name
+from search_spaces.errors import UserError
+
+
+def arrange(table: pd.DataFrame, order: str = "", filters: Sequence[str] = ()) -> pd.DataFrame:
+    """Some of the rows, in another order. Nothing is computed anew: a study that is hidden was tested all the same.
+
+    Args:
+        table: The leaderboard.
+        order: Column to sort by, the lowest first; with ``-`` before it the highest first. Empty leaves the order.
+        filters: ``COLUMN=VALUE[,VALUE...]`` each; a row is shown if it passes all of them.
+
+    Raises:
+        UserError: There is no such column, or no row has such a value.
+    """
+    for condition in filters:
+        name, mark, values = condition.partition("=")
+        if not mark:
+            raise UserError(f"--filter {condition}: write COLUMN=VALUE, such as verdict=better")
+        texts = table[_known(name, "--filter")].map(_text)
+        wanted = values.split(",")
+        if not set(wanted) & set(texts):
+            there = ", ".join(dict.fromkeys(filter(None, texts))) or "nothing"
+            raise UserError(f"--filter {condition}: no row that is left has it; {name} holds {there}")
+        table = table[texts.isin(wanted)]
+    if order:
+        name = _known(order.removeprefix("-"), "--sort")
+        table = table.sort_values(name, ascending=not order.startswith("-"), kind="stable", na_position="last")
+    return table.reset_index(drop=True)
+
+
+def _known(name: str, option: str) -> str:
+    if name not in COLUMNS:
+        raise UserError(f"{option}: {unknown_name('column', name, COLUMNS)}")
+    return name
+
+
+def _text(value: Any) -> str:
+    return "" if pd.isna(value) else str(value)
+
+
+def notes(table: pd.DataFrame) -> Iterator[str]:
+    """Sentences without which the table would be misread."""
+    rows = table.to_dict("records")
+    if any(row["compared_on"] == Ground.DEV for row in rows):
+        yield (
+            "compared on dev, which chose the systems: differences are moved towards zero by what the choice is "
+            "expected to have given each; test has the last word"
+        )
+    for row in rows:
+        if row["verdict"] == Verdict.NOT_TESTED and row["remarks"]:
+            yield f"{row['study']} is not tested: {row['remarks'].split('; ')[0]}"
+    ties = [row for row in rows if row["verdict"] == Verdict.TIE and not pd.isna(row["detectable"])]
+    if ties:
+        told = ", ".join(f"{row['study']} {row['detectable']:.1f}" for row in ties)
+        yield (
+            f"a tie is no equality: these {ties[0]['reference_words']} words find a difference of so many points in 80 "
+            f"of 100 cases: {told}"
+        )
+    unequal = [row for row in rows if not pd.isna(row["trials_over_baseline"]) and row["trials_over_baseline"] != 0]
+    if unequal:
+        told = ", ".join(f"{row['study']} {row['trials_over_baseline']:+d}" for row in unequal)
+        yield f"the baseline did not have the same number of trials: {told}"
+    for row in rows:
+        if not pd.isna(row["best_trial"]) and row["best_trial"] != row["trial"]:
+            yield (
+                f"{row['study']} is shown by trial {row['trial']}; the lowest dev WER is {row['best_dev_wer']:.1f} % "
+                f"of trial {row['best_trial']}"
+            )
+    for row in rows:
+        if row["hypothesis_held"]:
+            told = {"yes": "held", "no": "did not hold", "open": "is open"}[row["hypothesis_held"]]
+            yield (
+                f"{row['study']}: the hypothesis of {row['hypothesis_low']:g} to {row['hypothesis_high']:g} % {told} "
+                f"({row['hypothesis_on']})"
+            )
