@@ -10,6 +10,7 @@
     ├── CheckpointError        a checkpoint that does not load or does not fit
     ├── Diverged               a run whose loss is no number any more (trainers/loop.py)
     ├── SealedError            a test set, asked for elsewhere than by ``orchestrator finalize``
+    ├── FusionError            systems that cannot be combined as they are asked to be
     ├── ScoringError           texts that no error rate can be computed of
     ├── StudyMismatchError     a stored study was made from another definition
     └── StoreError             a folder or database that cannot be read or written
@@ -82,6 +83,17 @@ class ModelError(UserError):
 
 class CheckpointError(UserError):
     """A checkpoint that does not load, or does not fit where it is asked to serve."""
+
+
+class FusionError(UserError):
+    """Systems that cannot be combined, or not by the rule that is asked for; every reason in one message."""
+
+    def __init__(self, faults: Sequence[str]) -> None:
+        self.faults = tuple(faults)
+        super().__init__("\n".join(["these systems cannot be combined:", *(f"  {fault}" for fault in faults)]))
+
+    def __reduce__(self) -> tuple[type, tuple[tuple[str, ...]]]:
+        return type(self), (self.faults,)
 
 
 class ScoringError(UserError):

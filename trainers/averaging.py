@@ -1,13 +1,23 @@
-"""Weights averaged while one run trains."""
+"""Weights averaged: while one run trains, and of several checkpoints."""
 
 import copy
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from trainers.model.network import Network
+
+
+def mean_weights(states: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """The mean of state dicts of the same names and shapes; what is counted, such as batches, is the last one's."""
+    return {
+        name: torch.stack([state[name].double() for state in states]).mean(0).to(value.dtype)
+        if value.is_floating_point()
+        else value
+        for name, value in states[-1].items()
+    }
 
 
 class MovingAverage:
@@ -75,19 +85,14 @@ class LastEpochs:
             self._kept.append({name: value.to("cpu", copy=True) for name, value in weights.items()})
 
     def mean(self) -> dict[str, Tensor]:
-        """The mean; what is counted, such as batches, is the last epoch's.
+        """The mean; see `mean_weights`.
 
         Raises:
             ValueError: No epoch was taken in.
         """
         if not self._kept:
             raise ValueError("no weights to average")
-        return {name: self._mean(name, value) for name, value in self._kept[-1].items()}
-
-    def _mean(self, name: str, last: Tensor) -> Tensor:
-        if not last.is_floating_point():
-            return last
-        return torch.stack([weights[name].double() for weights in self._kept]).mean(0).to(last.dtype)
+        return mean_weights(self._kept)
 
     def state(self) -> dict[str, Tensor]:
         """What a run needs to go on: the weights taken in, from the oldest on."""

@@ -1,0 +1,1 @@
+"""What the rules of `trainers.fusion` are made of: members, exact likelihoods, score tables, votes."""
