@@ -1,10 +1,21 @@
 """Time a decoding sweep of AN4's dev set: the kernel against the loop over points and utterances that one would write.
 
 Posteriors of two small recognisers, of characters and of words (tests/data/an4_posteriors), and AN4's 4-gram, at 30
-alphas from 0 to 1.5 by 4 betas at beam 50, and at 30 alphas by beams of 10, 20, 50 and 100. Rivals: pyctcdecode as it
-comes, built once, its weights reset at every point; our adapter, which leaves out frames that change nothing; the
-kernel, all points in a call and a point a call. CPU time on one core in one run. The loops take most of a second a
-point, so both are timed at every tenth point; there the kernel's texts are compared with the adapter's.
+alphas from 0 to 1.5 by 4 betas at beam 50, and at 30 alphas by beams of 10, 20, 50 and 100. Rivals, turn by turn in one
+run, every one at all 120 points:
+
+- the loop: pyctcdecode as it comes, built once, its weights reset at every point;
+- the kernel, all points in a call and a point a call, what it reads in the posteriors included;
+- without the kernel, pyctcdecode in our adapter, which leaves out frames that change nothing: in one process, and in
+  two, their start included.
+
+A ratio is the median of its turns'. Times are CPU time on one core; that of two processes is the time on the clock, as
+is the loop's that it is compared with.
+
+Texts are compared at every point. The kernel's, the pool's and the adapter's must be the same, and so must the loop's
+where pyctcdecode's own fault is mended in it: it scores the empty last word, of silence or behind a last space, as an
+unknown word. Where the loop as it comes has another text, the loop so mended is run on that utterance; what it says
+there must be the kernel's text, or the run fails.
 
     python benchmarks/decoding.py
 """
@@ -16,6 +27,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from trainers.process import THREADS, set_up
 
@@ -29,11 +41,12 @@ from pyctcdecode.language_model import LanguageModel
 
 from search_spaces.axes.decoding import DecodingSettings, LanguageModelSettings
 from search_spaces.axes.features import Units
-from trainers.artifacts import Posteriors
+from trainers.artifacts import Hypothesis, Posteriors
 from trainers.data.labels import WORD_START, Alphabet
-from trainers.decoding.beam import BeamDecoder
+from trainers.decoding.beam import BeamDecoder, WordModel
 from trainers.decoding.kernel import Kernel
 from trainers.decoding.language_model import LanguageModelFiles, build_language_model
+from trainers.decoding.pool import DecoderPool
 from trainers.store import Store
 
 ROOT = Path(__file__).parent.parent
@@ -43,6 +56,8 @@ SWEEPS = {
     "alpha x beam": [(alpha, 2.0, beam) for alpha in ALPHAS for beam in (10, 20, 50, 100)],
 }
 SETS: dict[str, tuple[str, Units]] = {"characters": ("char", "char"), "words": ("word_seed2", "word")}
+WORKERS = 2
+T = TypeVar("T")
 
 
 def read(name: str, units: Units) -> tuple[Posteriors, Alphabet]:
@@ -55,58 +70,117 @@ def read(name: str, units: Units) -> tuple[Posteriors, Alphabet]:
         return Posteriors(ids, stored["log_probs"].astype(np.float32), offsets, labels), Alphabet(units, labels)
 
 
-def stock(posteriors: Posteriors, alphabet: Alphabet, files: LanguageModelFiles) -> Callable[..., float]:
-    """The plain loop; CPU seconds a point."""
-    model = LanguageModel(kenlm.Model(str(files.arpa)), files.words)
-    decoder = BeamSearchDecoderCTC(StockAlphabet(list(alphabet.labels), is_bpe=alphabet.units != "char"), model)
-    matrices = [np.asarray(frames, np.float64) for frames in posteriors]
+class Loop:
+    """What one would write: for every point, for every utterance, ``decoder.decode``."""
 
-    def run(points: Sequence[DecodingSettings]) -> float:
-        began = time.process_time()
-        for one in points:
-            decoder.reset_params(alpha=one.alpha, beta=one.beta)
-            for matrix in matrices:
-                decoder.decode(matrix, beam_width=one.beam_width)
-        return (time.process_time() - began) / len(points)
+    def __init__(
+        self, posteriors: Posteriors, alphabet: Alphabet, files: LanguageModelFiles, model: type[LanguageModel]
+    ) -> None:
+        labels = StockAlphabet(list(alphabet.labels), is_bpe=alphabet.units != "char")
+        config = kenlm.Config()
+        config.show_progress = False
+        config.arpa_complain = kenlm.ARPALoadComplain.NONE
+        self._decoder = BeamSearchDecoderCTC(labels, model(kenlm.Model(str(files.arpa), config), files.words))
+        self._matrices = [np.asarray(frames, np.float64) for frames in posteriors]
 
-    return run
+    def __call__(self, points: Sequence[DecodingSettings]) -> list[list[str]]:
+        """Texts by point and utterance."""
+        return [[self.decode(number, point) for number in range(len(self._matrices))] for point in points]
+
+    def decode(self, number: int, point: DecodingSettings) -> str:
+        """The text of one utterance at one point."""
+        self._decoder.reset_params(alpha=point.alpha, beta=point.beta)
+        text: str = self._decoder.decode(self._matrices[number], beam_width=point.beam_width)
+        return text
 
 
-def compare(name: str, units: Units, files: LanguageModelFiles, turns: int) -> None:
-    """Print the ratios for one set of posteriors."""
-    posteriors, alphabet = read(name, units)
-    loop = stock(posteriors, alphabet, files)
-    for sweep, grid in SWEEPS.items():
-        points = [DecodingSettings(method="beam", alpha=a, beta=b, beam_width=width) for a, b, width in grid]
-        few = points[:: len(points) // 12]
-        times: dict[str, list[float]] = {"loop": [], "adapter": [], "grid": [], "points": []}
-        found: list[list[str]] = []
-        wanted: list[list[str]] = []
-        for _ in range(turns):
-            times["loop"].append(loop(few))
-            began = time.process_time()
-            with BeamDecoder(alphabet, files) as adapter:
-                sets = [adapter.decode_set(posteriors, one) for one in few]
-            times["adapter"].append((time.process_time() - began) / len(few))
-            wanted = [[one.text for one in hypotheses] for hypotheses in sets]
-            began = time.process_time()
-            every = Kernel(alphabet, files).decode_points(posteriors, points)
-            times["grid"].append((time.process_time() - began) / len(points))
-            found = [[one.text for one in hypotheses] for hypotheses in every]
-            began = time.process_time()
-            kernel = Kernel(alphabet, files)
-            alone = [kernel.decode_set(posteriors, one) for one in points]
-            times["points"].append((time.process_time() - began) / len(points))
-            if alone != every:
-                raise SystemExit("a point alone and among others differ")
-        if found[:: len(points) // 12] != wanted:
-            raise SystemExit("the kernel's texts are not the adapter's")
-        median = {rival: statistics.median(values) for rival, values in times.items()}
-        ratios = {rival: median["loop"] / median[rival] for rival in ("grid", "points", "adapter")}
-        print(
-            f"{name}, {sweep}, {len(points)} points: loop {median['loop']:.2f} s a point; kernel {ratios['grid']:.0f} "
-            f"times faster for the grid, {ratios['points']:.0f} point by point; adapter {ratios['adapter']:.1f}"
+def timed(clock: Callable[[], float], run: Callable[[], T]) -> tuple[float, T]:
+    """Seconds of a clock, and what came of it."""
+    began = clock()
+    found = run()
+    return clock() - began, found
+
+
+class Rivals:
+    """The ways to decode a set at many points."""
+
+    def __init__(self, name: str, units: Units, files: LanguageModelFiles) -> None:
+        self.posteriors, self.alphabet = read(name, units)
+        self.files = files
+        self.loop = Loop(self.posteriors, self.alphabet, files, LanguageModel)
+        self.mended = Loop(self.posteriors, self.alphabet, files, WordModel)
+
+    def grid(self, points: Sequence[DecodingSettings]) -> list[list[Hypothesis]]:
+        """The kernel, all points in a call."""
+        return Kernel(self.alphabet, self.files).decode_points(self.posteriors, points)
+
+    def points(self, points: Sequence[DecodingSettings]) -> list[list[Hypothesis]]:
+        """The kernel, a point a call."""
+        kernel = Kernel(self.alphabet, self.files)
+        return [kernel.decode_set(self.posteriors, point) for point in points]
+
+    def adapter(self, points: Sequence[DecodingSettings]) -> list[list[Hypothesis]]:
+        """Our adapter of pyctcdecode, in one process."""
+        with BeamDecoder(self.alphabet, self.files) as decoder:
+            return decoder.decode_points(self.posteriors, points)
+
+    def pool(self, points: Sequence[DecodingSettings]) -> list[list[Hypothesis]]:
+        """Our adapter in two processes."""
+        with DecoderPool(self.alphabet, self.files, WORKERS) as pool:
+            return pool.decode_points(self.posteriors, points)
+
+
+def compare(rivals: Rivals, points: Sequence[DecodingSettings], turns: int) -> str:
+    """How much faster than the loop the others are, and how its texts differ."""
+    times: list[dict[str, float]] = []
+    texts: list[list[str]] = []
+    found: list[list[Hypothesis]] = []
+    for _ in range(turns):
+        clock, (cpu, texts) = timed(time.perf_counter, lambda: timed(time.process_time, lambda: rivals.loop(points)))
+        grid, found = timed(time.process_time, lambda: rivals.grid(points))
+        alone, by_point = timed(time.process_time, lambda: rivals.points(points))
+        one, reference = timed(time.process_time, lambda: rivals.adapter(points))
+        several, shared = timed(time.perf_counter, lambda: rivals.pool(points))
+        if not plain(found) == plain(by_point) == plain(reference) == plain(shared):
+            raise SystemExit("kernel, adapter and pool differ")
+        times.append(
+            {"loop": cpu / len(points), "grid": cpu / grid, "points": cpu / alone, "one": cpu / one}
+            | {"pool": clock / several}
         )
+    middle = {name: statistics.median(turn[name] for turn in times) for name in times[0]}
+    differ, of = others(texts, found, rivals.mended, points)
+    return (
+        f"loop {middle['loop']:.2f} s a point; kernel {middle['grid']:.0f} times faster for the grid, "
+        f"{middle['points']:.0f} point by point; without it {middle['one']:.2f} times in one process, "
+        f"{middle['pool']:.2f} in {WORKERS}; {differ} of {of} texts of the loop differ, all by the empty last word"
+    )
+
+
+def plain(found: Sequence[Sequence[Hypothesis]]) -> list[list[tuple[str, float | None, float | None]]]:
+    """Texts and scores, without the times that the kernel does not give."""
+    return [[(one.text, one.acoustic, one.language) for one in hypotheses] for hypotheses in found]
+
+
+def others(
+    texts: Sequence[Sequence[str]],
+    found: Sequence[Sequence[Hypothesis]],
+    mended: Loop,
+    points: Sequence[DecodingSettings],
+) -> tuple[int, int]:
+    """How many texts of the loop are not the kernel's, and how many there are.
+
+    Raises:
+        SystemExit: One is not the kernel's either where the empty last word is mended.
+    """
+    differ = 0
+    for point, said, hypotheses in zip(points, texts, found, strict=True):
+        for number, (text, hypothesis) in enumerate(zip(said, hypotheses, strict=True)):
+            if text == hypothesis.text:
+                continue
+            differ += 1
+            if mended.decode(number, point) != hypothesis.text:
+                raise SystemExit(f"utterance {number} at {point}: {text!r} where the kernel has {hypothesis.text!r}")
+    return differ, sum(map(len, texts))
 
 
 def main() -> None:
@@ -118,8 +192,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         settings = LanguageModelSettings(text=ROOT / "data/an4/lm/train_text.txt", order=4)
         files = build_language_model(Store(Path(folder)), settings)
-        for name, units in SETS.values():
-            compare(name, units, files, args.turns)
+        for name, (stored, units) in SETS.items():
+            rivals = Rivals(stored, units, files)
+            for sweep, grid in SWEEPS.items():
+                points = [DecodingSettings(method="beam", alpha=a, beta=b, beam_width=width) for a, b, width in grid]
+                print(f"{name}, {sweep}, {len(points)} points: {compare(rivals, points, args.turns)}", flush=True)
 
 
 if __name__ == "__main__":

@@ -29,17 +29,27 @@ class Evaluation:
 
 
 def evaluate(
-    system: Recogniser, manifest: Path, progress: Callable[[int, int], None] = lambda done, total: None
+    system: Recogniser,
+    manifest: Path,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+    workers: int = 1,
 ) -> Evaluation:
     """Recognise a set and score it.
 
+    Args:
+        system: What listens.
+        manifest: The set.
+        progress: Called with the utterances done and all of them.
+        workers: How many processes search.
+
     Raises:
         SealedError: It is the test set of a campaign, or has recordings of one.
+        UserError: Several workers are asked for, and the system does not search.
         DataError: The set cannot be read, or one of its recordings cannot.
     """
     utterances = read_manifest(manifest)
     refuse_test_set(manifest, utterances)
-    results = transcribe(system, utterances, progress=progress)
+    results = transcribe(system, utterances, progress=progress, workers=workers)
     failed = [
         Mistake(utterance.line, "", f"{result.place} {result.reason}")
         for utterance, result in zip(utterances, results, strict=True)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from search_spaces.axes.decoding import DecodingSettings
-from search_spaces.errors import CheckpointError
+from search_spaces.errors import CheckpointError, UserError
 from trainers.artifacts import Hypothesis, Posteriors
 from trainers.checkpoint import Checkpoint, copy_checkpoint, load_checkpoint
 from trainers.data.features import FRAME_SECONDS, PackedFeatures
@@ -23,6 +23,7 @@ from trainers.decoding.adjust import adjust_set
 from trainers.decoding.beam import BeamDecoder
 from trainers.decoding.greedy import greedy_set
 from trainers.decoding.language_model import ARPA, WORDS, LanguageModelFiles
+from trainers.decoding.pool import DecoderPool
 from trainers.device import choose_device
 from trainers.emission import emit
 from trainers.model.network import Network
@@ -119,15 +120,28 @@ class Recogniser:
             return session.n_best(features, count)
 
     @contextmanager
-    def opened(self) -> Iterator["Session"]:
-        """The system with its network and its language model in memory, for many sets."""
+    def opened(self, workers: int = 1) -> Iterator["Session"]:
+        """The system with its network and its language model in memory, for many sets.
+
+        Args:
+            workers: How many processes search; each has the language model in memory.
+
+        Raises:
+            UserError: Several are asked for, and nothing is searched.
+        """
+        greedy = self.decoding.method == "greedy"
+        if greedy and workers > 1:
+            raise UserError(
+                "this system takes the best label of every frame, and workers would have no search to share; use one"
+            )
         torch.set_num_threads(1)
         network = self.checkpoint.network().to(choose_device())
-        if self.decoding.method == "greedy":
+        if greedy:
             yield Session(self, network, None)
-        else:
-            with BeamDecoder(self.checkpoint.alphabet, self.language_model) as decoder:
-                yield Session(self, network, decoder)
+            return
+        alphabet, model = self.checkpoint.alphabet, self.language_model
+        with BeamDecoder(alphabet, model) if workers == 1 else DecoderPool(alphabet, model, workers) as decoder:
+            yield Session(self, network, decoder)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +156,7 @@ class Session:
 
     system: Recogniser
     network: Network
-    decoder: BeamDecoder | None
+    decoder: BeamDecoder | DecoderPool | None
 
     @property
     def frame_seconds(self) -> float | None:
@@ -165,5 +179,4 @@ class Session:
             return [[hypothesis] for hypothesis in greedy_set(posteriors, alphabet)]
         if count == 1:
             return [[hypothesis] for hypothesis in self.decoder.decode_set(posteriors, settings)]
-        pairs = zip(posteriors.ids, posteriors, strict=True)
-        return [self.decoder.n_best(frames, settings, count, name) for name, frames in pairs]
+        return self.decoder.n_best_set(posteriors, settings, count)

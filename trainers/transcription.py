@@ -10,7 +10,7 @@ from trainers.artifacts import Hypothesis, Utterance
 from trainers.data.features import pack_in_memory, read_features
 from trainers.recogniser import Recogniser, Session
 
-_GROUP = 32  # utterances in memory at a time, where speakers do not ask for more
+_GROUP = 32  # utterances in memory at a time for each worker, where speakers do not ask for more
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,7 @@ def transcribe(
     utterances: Sequence[Utterance],
     count: int = 1,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    workers: int = 1,
 ) -> list[Transcript | Failure]:
     """Transcripts of recordings or of stored features.
 
@@ -60,19 +61,24 @@ def transcribe(
             without a speaker for itself.
         count: Hypotheses of each at most.
         progress: Called with the utterances done and all of them.
+        workers: How many processes search.
 
     Returns:
         In the order of the utterances, a transcript or the reason why there is none.
+
+    Raises:
+        UserError: Several workers are asked for, and the system does not search.
     """
     results: dict[int, Transcript | Failure] = {}
-    with system.opened() as session:
-        for group in _groups(utterances, by_speaker=system.checkpoint.features.normalise == "speaker"):
+    by_speaker = system.checkpoint.features.normalise == "speaker"
+    with system.opened(workers) as session:
+        for group in _groups(utterances, _GROUP * workers, by_speaker=by_speaker):
             results |= _hear(session, utterances, group, count)
             progress(len(results), len(utterances))
     return [results[index] for index in range(len(utterances))]
 
 
-def _groups(utterances: Sequence[Utterance], *, by_speaker: bool) -> Iterator[list[int]]:
+def _groups(utterances: Sequence[Utterance], size: int, *, by_speaker: bool) -> Iterator[list[int]]:
     """Indices of utterances that are heard together."""
     speakers: dict[str, list[int]] = {}
     alone = []
@@ -82,7 +88,7 @@ def _groups(utterances: Sequence[Utterance], *, by_speaker: bool) -> Iterator[li
         else:
             alone.append(index)
     yield from speakers.values()
-    yield from (alone[start : start + _GROUP] for start in range(0, len(alone), _GROUP))
+    yield from (alone[start : start + size] for start in range(0, len(alone), size))
 
 
 def _hear(

@@ -11,8 +11,9 @@ import click
 @click.argument("manifest", type=click.Path(path_type=Path))
 @click.option("--model", default="champion", show_default=True, help="The champion, or the folder of a system.")
 @click.option("--campaign", help="Whose champion; needed where several have one.")
+@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes that search.")
 @click.option("--json", "as_json", is_flag=True, help="For a program.")
-def command(manifest: Path, model: str, campaign: str | None, as_json: bool) -> int:
+def command(manifest: Path, model: str, campaign: str | None, workers: int, as_json: bool) -> int:
     """Measure the WER of the champion on a set with transcripts.
 
     MANIFEST may be of any format that a campaign may name. The test set of a campaign is refused: it is looked at once,
@@ -26,7 +27,7 @@ def command(manifest: Path, model: str, campaign: str | None, as_json: bool) -> 
 
     system = find_system(model, campaign)
     with listening() as progress:
-        found = evaluate(system, manifest, progress)
+        found = evaluate(system, manifest, progress, workers)
     say_alone(found.without_speaker, found.utterances)
     score = found.score
     if as_json:

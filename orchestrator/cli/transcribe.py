@@ -11,8 +11,11 @@ import click
 @click.option("--campaign", help="Whose champion; needed where several have one.")
 @click.option("--format", "form", type=click.Choice(["text", "json", "ctm", "srt"]), default="text", show_default=True)
 @click.option("--n-best", type=click.IntRange(1, 1000), default=1, show_default=True, help="With --format json.")
+@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes that search.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write here instead of the terminal.")
-def command(inputs: tuple[str, ...], model: str, campaign: str | None, form: str, n_best: int, out: Path | None) -> int:
+def command(
+    inputs: tuple[str, ...], model: str, campaign: str | None, form: str, n_best: int, workers: int, out: Path | None
+) -> int:
     """Transcribe recordings or stored features.
 
     INPUT is a recording (.wav, .flac, .ogg), features (.npy, .npz), a folder of such files, a set as campaigns name
@@ -39,7 +42,7 @@ def command(inputs: tuple[str, ...], model: str, campaign: str | None, form: str
     refuse_form(form, len(utterances), timed=system.checkpoint.features.kind == "logmel")
     say_alone(without_speaker(system, utterances), len(utterances))
     with listening(len(utterances)) as progress:
-        heard = transcribe(system, utterances, n_best, progress)
+        heard = transcribe(system, utterances, n_best, progress, workers)
     text = FORMS[form]([one for one in heard if isinstance(one, Transcript)])
     if out is not None:
         write_text(out, text)

@@ -163,6 +163,16 @@ def test_json_lines_have_scores_apart_and_frames_of_words(call, searching, tiny)
     assert 1 < max(lists) <= 4
 
 
+def test_several_workers_hear_and_score_what_one_does(call, searching, tiny):
+    for words in (("transcribe", "--format", "json", "--n-best", 4), ("transcribe",), ("evaluate", "--json")):
+        command, *options = words
+        alone, shared = (
+            call(command, tiny.dev, "--model", searching, *options, "--workers", workers) for workers in (1, 2)
+        )
+        assert shared[0] == 0
+        assert shared[1].out == alone[1].out
+
+
 def test_the_champion_of_greedy_decoding_has_no_scores(call, tiny):
     entry = json.loads(call("transcribe", tiny.dev, "--format", "json")[1].out.splitlines()[0])
     assert entry["n_best"] == [{"text": entry["text"], "acoustic": None, "language": None}]
@@ -193,6 +203,7 @@ def test_the_output_goes_to_a_file(call, tiny, tmp_path):
     ("words", "message"),
     [
         (["--n-best", "3"], "--n-best needs --format json"),
+        (["--workers", "2"], "workers would have no search to share; use one"),
         (["--format", "ctm"], "stored features do not say how long a frame lasts; choose --format json"),
         (["--format", "srt"], "srt needs times in seconds"),
         (["--campaign", "other"], "campaign other has no champion; those that have one: tiny"),

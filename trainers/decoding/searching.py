@@ -94,7 +94,7 @@ class Search:
                     return found
                 self._leave_kernel(f"the kernel differs from it ({difference})")
                 warnings.warn(self.note, RuntimeWarning, stacklevel=2)
-        return [self._reference.decode_set(posteriors, point) for point in points]
+        return self._reference.decode_points(posteriors, points)
 
     def _leave_kernel(self, why: str) -> None:
         self._kernel, self.note = None, f"searched by pyctcdecode: {why}"
