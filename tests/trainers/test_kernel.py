@@ -1,14 +1,24 @@
 """The search in C against pyctcdecode: equal means ``==``, for texts and for float64 scores."""
 
 import ctypes
-from itertools import product
+from collections import Counter
+from itertools import islice, product
 
 import kenlm
 import numpy as np
 import pytest
 
 from search_spaces.axes.decoding import DecodingSettings
-from tests.trainers.random_sweeps import ORDERS, UNITS, random_language, random_point, random_posteriors
+from tests.trainers.random_sweeps import (
+    LANGUAGES,
+    ORDERS,
+    SPECIAL,
+    UNITS,
+    random_inputs,
+    random_language,
+    random_point,
+    random_posteriors,
+)
 from trainers.artifacts import Posteriors
 from trainers.data.labels import Alphabet
 from trainers.data.manifest import read_manifest
@@ -38,11 +48,9 @@ def plain(hypothesis):
     return hypothesis.id, hypothesis.text, hypothesis.acoustic, hypothesis.language
 
 
-def differences(alphabet, files, posteriors, points):
+def differences(kernel, reference, posteriors, points):
     """Where the kernel, all points in a call, and pyctcdecode do not agree."""
-    found = Kernel(alphabet, files).decode_points(posteriors, points)
-    with BeamDecoder(alphabet, files) as reference:
-        wanted = [reference.decode_set(posteriors, point) for point in points]
+    found, wanted = kernel.decode_points(posteriors, points), reference.decode_points(posteriors, points)
     return [
         (point, ours, theirs)
         for point, ours_all, theirs_all in zip(points, found, wanted, strict=True)
@@ -51,12 +59,53 @@ def differences(alphabet, files, posteriors, points):
     ]
 
 
-@pytest.mark.parametrize("seed", range(16))
-def test_texts_and_scores_are_pyctcdecodes_on_random_inputs(language, seed):
-    rng = np.random.default_rng(seed)
-    posteriors = random_posteriors(len(language.alphabet), 8, rng)
-    points = [random_point(rng) for _ in range(4)]
-    assert differences(language.alphabet, language.files, posteriors, points) == []
+@pytest.mark.parametrize("number", range(LANGUAGES))
+def test_texts_and_scores_are_pyctcdecodes_on_2000_random_inputs(tmp_path, number):
+    language, sweeps = random_inputs(tmp_path, number)
+    kernel = Kernel(language.alphabet, language.files)
+    with BeamDecoder(language.alphabet, language.files) as reference:
+        for sweep in sweeps:
+            assert differences(kernel, reference, sweep.posteriors, sweep.points) == []
+
+
+def test_the_random_inputs_hold_what_could_break_equality(tmp_path):
+    seen = Counter()
+    for number in range(0, LANGUAGES, 5):
+        (tmp_path / str(number)).mkdir()
+        language, sweeps = random_inputs(tmp_path / str(number), number)
+        with BeamDecoder(language.alphabet, language.files) as reference:
+            for sweep in islice(sweeps, 3):
+                for point in sweep.points:
+                    lists = reference.n_best_set(sweep.posteriors, point, 2)
+                    for many, frames in zip(lists, sweep.posteriors, strict=True):
+                        seen.update(_odd(many, language.files.words, len(frames)))
+    assert min(seen[kind] for kind in ODD) >= 5, seen
+
+
+ODD = (
+    "one frame",
+    "silence",
+    "two best tie",
+    "unknown word",
+    "word of the model's own",
+    "long word",
+    "beyond the order",
+)
+
+
+def _odd(many, words, frames):
+    said = many[0].text.split()
+    totals = [one.acoustic + one.language for one in many]
+    kinds = (
+        frames == 1,
+        not said,
+        len(many) == 2 and totals[0] == totals[1],
+        any(word not in words for word in said),
+        any(word in SPECIAL for word in said),
+        any(len(word) > 12 for word in said),
+        len(said) > max(ORDERS),
+    )
+    return [kind for kind, holds in zip(ODD, kinds, strict=True) if holds]
 
 
 def test_a_point_alone_and_among_others_gives_the_same(language):
@@ -94,7 +143,8 @@ def test_on_real_posteriors_of_an4_it_gives_pyctcdecodes_texts_and_scores(root, 
     ends = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     few = Posteriors(tuple(f"u{i}" for i in range(30)), logs[: ends[30]], ends[:31], alphabet.labels)
     points = [POINT, POINT.model_copy(update={"alpha": 2.0, "beta": -1.0, "token_min_logp": -7.0})]
-    assert differences(alphabet, an4_model, few, points) == []
+    with BeamDecoder(alphabet, an4_model) as reference:
+        assert differences(Kernel(alphabet, an4_model), reference, few, points) == []
 
 
 @pytest.mark.parametrize("bad", [np.nan, -np.inf, np.inf, 0.5])
@@ -128,29 +178,30 @@ def test_a_sweep_is_searched_by_the_kernel(language):
     assert searched.hypotheses[0] == Kernel(language.alphabet, language.files).decode_set(posteriors, POINT)
 
 
-@pytest.mark.parametrize("change", ["no kernel", "no model", "other offset"])
+@pytest.mark.parametrize("change", ["no kernel", "no model", "an odd label"])
 def test_what_the_kernel_does_not_cover_is_searched_by_pyctcdecode(language, change, monkeypatch, tmp_path):
     posteriors = random_posteriors(len(language.alphabet), 4, np.random.default_rng(5))
-    files, point = language.files, POINT
+    alphabet, files = language.alphabet, language.files
     if change == "no kernel":
         monkeypatch.setattr(library_module, "_FOLDER", tmp_path)
         library.cache_clear()
     elif change == "no model":
         files = None
-    else:
-        point = POINT.model_copy(update={"unknown_offset": -3.0})
+    else:  # sentencepiece has the mark alone
+        odd = "\t" if alphabet.units == "char" else "▁"
+        alphabet = Alphabet(alphabet.units, (*alphabet.labels[:-1], odd))
     try:
-        searched = search_set(language.alphabet, files, posteriors, [point])
+        searched = search_set(alphabet, files, posteriors, [POINT])
     finally:
         library.cache_clear()
     assert searched.note.startswith("searched by pyctcdecode: the kernel ")
-    with BeamDecoder(language.alphabet, files) as reference:
-        assert searched.hypotheses == [reference.decode_set(posteriors, point)]
+    with BeamDecoder(alphabet, files) as reference:
+        assert searched.hypotheses == [reference.decode_set(posteriors, POINT)]
 
 
 def test_a_library_of_other_sources_is_not_used(language, monkeypatch):
     library.cache_clear()
-    monkeypatch.setattr(library_module, "sources", lambda: 0)
+    monkeypatch.setattr(library_module, "checksum", lambda folder: 0)
     try:
         with pytest.raises(NotCovered, match="built from other sources"):
             Kernel(language.alphabet, language.files)

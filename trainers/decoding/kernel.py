@@ -1,15 +1,15 @@
 """The beam search in C: pyctcdecode's best hypothesis and its scores, bit for bit, at many points of a sweep at once.
 
 Equal is meant as in ``==``, for the text and for the float64 scores, ties included, against `BeamDecoder`. What is not
-covered (no language model, labels with odd marks, a binary model, another offset for unknown words) raises
-`NotCovered`, and pyctcdecode serves. The times of words are left out.
+covered (no language model, labels with odd marks, a binary model) raises `NotCovered`, and pyctcdecode serves. The
+times of words are left out.
 """
 
 import ctypes
 import math
 import sys
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate
 
 import numpy as np
@@ -23,7 +23,6 @@ from trainers.decoding.language_model import LanguageModelFiles
 from trainers.decoding.library import NotCovered, library
 
 # pyctcdecode's constants; the two ways to turn decades into nats may differ in the last bit
-_UNKNOWN_OFFSET = -10.0
 _AVERAGE_LENGTH = 6.0
 _NATS = 1.0 / math.log10(math.e)
 _NATS_EMPTY = float(np.log(10.0))
@@ -56,24 +55,12 @@ class Kernel:
         starts = [label == " " if spaced else label.startswith(WORD_START) for label in alphabet.labels]
         letters = [label[start:] for label, start in zip(alphabet.labels, starts, strict=True)]
         words = language_model.words
-        search = self._library.ctc_search_new(
-            model,
-            *_code_points(letters),
-            np.array(starts, np.int32),
-            len(letters),
-            *_code_points(words),
-            len(words),
-            _UNKNOWN_OFFSET,
-            _AVERAGE_LENGTH,
-            _NATS,
-            _NATS_EMPTY,
-        )
-        if search is None:
-            raise MemoryError("no memory for the search")
-        self._search = search
-        weakref.finalize(self, self._library.ctc_search_free, search)
-        if not self._library.ctc_search_words(search):
-            raise NotCovered(f"{language_model.arpa} has none of the words listed beside it")
+        self._labels = *_code_points(letters), np.array(starts, np.int32), len(letters)
+        self._words = *_code_points(words), len(words)
+        self._arpa = language_model.arpa
+        self._unknown_offset: float | None = None
+        self._search = 0
+        self._free_search: Callable[[], object] = lambda: None
         self._latest: tuple[Posteriors, float, Candidates] | None = None
 
     def decode_set(self, posteriors: Posteriors, settings: DecodingSettings) -> list[Hypothesis]:
@@ -83,7 +70,7 @@ class Kernel:
     def decode_points(self, posteriors: Posteriors, points: Sequence[DecodingSettings]) -> list[list[Hypothesis]]:
         """The best hypothesis of every utterance of a set, for each point.
 
-        Points with the same ``token_min_logp`` share what they find out about words and texts.
+        Points with the same ``token_min_logp`` and ``unknown_offset`` share what they find out about words and texts.
 
         Args:
             posteriors: Natural log, normalised, with the columns of the alphabet.
@@ -92,21 +79,22 @@ class Kernel:
         Raises:
             ValueError: An utterance has no frame, a value is not finite, a frame does not sum to one, or the columns
                 are not those of the alphabet.
-            NotCovered: A point has another offset for unknown words than pyctcdecode's own.
+            NotCovered: The language model has none of the words that are listed beside it.
         """
-        if any(point.unknown_offset != _UNKNOWN_OFFSET for point in points):
-            raise NotCovered(f"the kernel takes an unknown_offset of {_UNKNOWN_OFFSET:g} alone")
         width = posteriors.log_probs.shape[-1]
         if posteriors.log_probs.ndim != 2 or width != self._size:
             raise ValueError(f"posteriors have {width} columns, and the vocabulary is size {self._size}")
         found: list[list[Hypothesis]] = [[] for _ in points]
-        for threshold in dict.fromkeys(point.token_min_logp for point in points):
+        alike: dict[tuple[float, float], list[int]] = {}
+        for number, point in enumerate(points):
+            alike.setdefault((point.token_min_logp, point.unknown_offset), []).append(number)
+        for (threshold, unknown_offset), numbers in sorted(alike.items()):
             tried = self._candidates(posteriors, threshold)
-            numbers = [number for number, point in enumerate(points) if point.token_min_logp == threshold]
+            search = self._search_with(unknown_offset)
             for first in range(0, len(posteriors), _UTTERANCES_A_CALL):
                 names = posteriors.ids[first : first + _UTTERANCES_A_CALL]
                 frames = tried.frames[first : first + len(names) + 1]
-                results = self._run(frames, tried, [points[number] for number in numbers])
+                results = self._run(search, frames, tried, [points[number] for number in numbers])
                 for place, (text, acoustic, total) in enumerate(results):
                     row, column = divmod(place, len(numbers))
                     whole = acoustic + float(tried.rests[first + row])
@@ -119,14 +107,30 @@ class Kernel:
             self._latest = posteriors, threshold, candidates(posteriors, threshold)
         return self._latest[2]
 
+    def _search_with(self, unknown_offset: float) -> int:
+        """A search in which unknown words cost this, kept until one with another offset is asked for."""
+        if unknown_offset != self._unknown_offset:
+            self._free_search()
+            self._unknown_offset = None
+            search: int | None = self._library.ctc_search_new(
+                self._model_address, *self._labels, *self._words, unknown_offset, _AVERAGE_LENGTH, _NATS, _NATS_EMPTY
+            )
+            if search is None:
+                raise MemoryError("no memory for the search")
+            self._free_search = weakref.finalize(self, self._library.ctc_search_free, search)
+            if not self._library.ctc_search_words(search):
+                raise NotCovered(f"{self._arpa} has none of the words listed beside it")
+            self._search, self._unknown_offset = search, unknown_offset
+        return self._search
+
     def _run(
-        self, frames: NDArray[np.int64], tried: Candidates, points: Sequence[DecodingSettings]
+        self, search: int, frames: NDArray[np.int64], tried: Candidates, points: Sequence[DecodingSettings]
     ) -> Iterable[tuple[str, float, float]]:
         """Text, acoustic and total score of utterances, point by point within an utterance."""
         utterances, size = len(frames) - 1, (len(frames) - 1) * len(points)
         acoustic, total, ends = np.empty(size), np.empty(size), np.zeros(size, np.int64)
         status = self._library.ctc_search_run(
-            self._search,
+            search,
             utterances,
             frames,
             tried.starts,
@@ -146,7 +150,7 @@ class Kernel:
         if status:
             raise ValueError("frames and candidates do not fit together")
         letters = int(ends[-1]) if size else 0
-        raw = ctypes.string_at(self._library.ctc_search_texts(self._search), 4 * letters) if letters else b""
+        raw = ctypes.string_at(self._library.ctc_search_texts(search), 4 * letters) if letters else b""
         joined = raw.decode("utf-32-le" if sys.byteorder == "little" else "utf-32-be")
         stops = ends.tolist()
         texts = [joined[start:stop] for start, stop in zip([0, *stops], stops, strict=False)]

@@ -63,7 +63,7 @@ def library() -> ctypes.CDLL:
         built_from = ctypes.c_uint32.in_dll(loaded, "ctc_sources").value
     except (OSError, ValueError) as error:
         raise NotCovered(f"the kernel cannot be loaded: {error}") from error
-    if built_from != sources():
+    if built_from != checksum(_FOLDER / "native"):
         raise NotCovered("the kernel was built from other sources; installing again builds it")
     for name, (result, arguments) in _FUNCTIONS.items():
         function = getattr(loaded, name)
@@ -71,6 +71,6 @@ def library() -> ctypes.CDLL:
     return loaded
 
 
-def sources() -> int:
-    """Checksum of the C sources; setup.py compiles the same into the library."""
-    return crc32(b"".join(path.read_bytes() for path in sorted((_FOLDER / "native").glob("*.[ch]"))))
+def checksum(folder: Path) -> int:
+    """Checksum of the C sources in a folder; setup.py compiles the same into the library."""
+    return crc32(b"".join(path.read_bytes() for path in sorted(folder.glob("*.[ch]"))))

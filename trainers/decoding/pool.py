@@ -129,10 +129,7 @@ def _parts(posteriors: Posteriors, count: int) -> Iterator[Posteriors]:
     """A set in at most so many parts, in its order."""
     size = -(-len(posteriors) // count) or 1
     for first in range(0, len(posteriors), size):
-        offsets = posteriors.offsets[first : first + size + 1]
-        rows = posteriors.log_probs[offsets[0] : offsets[-1]]
-        ids = posteriors.ids[first : first + size]
-        yield Posteriors(ids, rows, offsets - offsets[0], posteriors.labels, posteriors.blank)
+        yield posteriors.take(range(first, min(first + size, len(posteriors))))
 
 
 def _work(channel: Connection, alphabet: Alphabet, language_model: LanguageModelFiles | None) -> None:
