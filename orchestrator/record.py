@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from search_spaces.space import Value
+from trainers.artifacts import Score
 from trainers.spec import TrialOutcome
 
 
@@ -25,6 +26,21 @@ class TrialState(StrEnum):
     def finished(self) -> bool:
         """Whether it will not run any more."""
         return self in (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAILED)
+
+
+@dataclass(frozen=True, slots=True)
+class FinalScore:
+    """How a trial's system did on the test set.
+
+    Attributes:
+        score: Word errors, pooled.
+        look: Which look of its strategy at that set it was.
+        test_set: Key of the set's content.
+    """
+
+    score: Score
+    look: int
+    test_set: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +68,7 @@ class TrialRecord:
         promoted: Whether it stands for its study.
         overrides: Settings laid over its point, outside the search; empty for a point that the search chose.
         repeats: Number of the trial whose point it repeats with `overrides`; None for a point of its own.
+        final: How its system did on the test set; None before the campaign is finalized.
     """
 
     campaign: str
@@ -74,6 +91,7 @@ class TrialRecord:
     promoted: bool = False
     overrides: Mapping[str, Value] = field(default_factory=dict)
     repeats: int | None = None
+    final: FinalScore | None = None
 
     @property
     def name(self) -> str:

@@ -23,7 +23,7 @@ from orchestrator.sampling import Claim, Sampling
 from orchestrator.seed_noise import seed_noise
 from orchestrator.stored import in_order
 from orchestrator.study_run import StudyRun
-from orchestrator.tracking import Tracker, TrialFolders
+from orchestrator.tracking import Tracker, TrialFolders, trial_folders
 from search_spaces.campaign import Campaign
 from search_spaces.errors import UserError
 from trainers.spec import TrialSpec
@@ -226,14 +226,7 @@ class Runner:
         self._observer.ended(record)
 
     def _folders(self, record: TrialRecord) -> TrialFolders:
-        """Where what a trial left lies."""
-        outcome = record.outcome
-        trained = outcome is not None and outcome.checkpoint == record.key
-        return TrialFolders(
-            checkpoint=self._store.path("checkpoints", outcome.checkpoint) if outcome and trained else None,
-            outcome=self._store.path("outcomes", record.key) if self._store.has("outcomes", record.key) else None,
-            log=self._logs(record.study) / f"{record.number}.log",
-        )
+        return trial_folders(self._home, record)
 
     # the ends of studies and of the run
 

@@ -6,7 +6,8 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial
 
-from orchestrator.record import StudyRecord, TrialRecord, TrialState
+from orchestrator.record import FinalScore, StudyRecord, TrialRecord, TrialState
+from trainers.artifacts import Score
 from trainers.spec import TrialOutcome
 
 _STATES = {
@@ -75,4 +76,9 @@ def trial_record(campaign: str, study: str, attributes: Mapping[str, Any], trial
         promoted=trial.number == attributes.get("promoted"),
         overrides=noted.get("overrides", {}),
         repeats=noted.get("repeats"),
+        final=_final(attributes.get("finals", {}).get(str(trial.number))),
     )
+
+
+def _final(noted: Mapping[str, Any] | None) -> FinalScore | None:
+    return None if noted is None else FinalScore(Score(**noted["score"]), noted["look"], noted["test_set"])

@@ -57,7 +57,8 @@ class Sampling:
         """
         return read_studies(self._engine, campaign, whole)
 
-    def _load(self, campaign: str, name: str) -> SampledStudy:
+    def load(self, campaign: str, name: str) -> SampledStudy:
+        """A stored study of a campaign, whatever its definition."""
         study = optuna.load_study(study_name=f"{campaign}/{name}", storage=self._storage)
         return SampledStudy(study, self._storage, FileLock(self._home.lock("claim")), campaign, name)
 
@@ -91,7 +92,7 @@ class Sampling:
                     study.enqueue_trial(dict(point.params), user_attrs={"overrides": dict(point.overrides)})
                 study.set_user_attr("strategy", strategy)
                 study.set_user_attr("definition", dict(definition))
-        opened = self._load(campaign, name)
+        opened = self.load(campaign, name)
         opened.space = space
         opened.refuse_other(definition)
         return opened

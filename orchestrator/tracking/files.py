@@ -12,7 +12,10 @@ from typing import Any
 
 import yaml
 
+from orchestrator.home import Home
+from orchestrator.record import TrialRecord
 from trainers.outcomes import HYPOTHESES
+from trainers.store import Store
 
 _COLUMNS = ("errors", "words", "reference", "hypothesis", "substitutions", "deletions", "insertions", "id")
 
@@ -30,6 +33,17 @@ class TrialFolders:
     checkpoint: Path | None = None
     outcome: Path | None = None
     log: Path | None = None
+
+
+def trial_folders(home: Home, record: TrialRecord) -> TrialFolders:
+    """Where what a trial left lies in a home."""
+    store, outcome = Store(home.store), record.outcome
+    trained = outcome is not None and outcome.checkpoint == record.key
+    return TrialFolders(
+        checkpoint=store.path("checkpoints", outcome.checkpoint) if outcome and trained else None,
+        outcome=store.path("outcomes", record.key) if store.has("outcomes", record.key) else None,
+        log=home.logs / record.campaign / record.study / f"{record.number}.log",
+    )
 
 
 def plain(value: Any) -> Any:

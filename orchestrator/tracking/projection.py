@@ -242,6 +242,8 @@ def _results(record: TrialRecord) -> dict[str, float]:
         found["deletions"] = float(score.deletions)
         found["insertions"] = float(score.insertions)
         found["reference_words"] = float(score.words)
+    if record.final is not None:
+        found["test_wer"] = record.final.score.wer
     return found
 
 
@@ -269,6 +271,8 @@ def _tags(record: TrialRecord, parent: str) -> dict[str, str]:
         "mlflow.source.type": "LOCAL",
         "mlflow.source.git.commit": record.provenance.get("commit", ""),
     }
+    if record.final is not None:
+        tags |= {"test_wer": f"{record.final.score.wer:.2f}", "test_look": str(record.final.look)}
     tags |= {_allowed(f"needs.{need}"): ", ".join(sources) for need, sources in record.needs.items()}
     tags |= {_allowed(f"provenance.{name}"): value for name, value in record.provenance.items()}
     return {name: _cut(value, _TAG_CHARACTERS) for name, value in tags.items() if value}

@@ -326,7 +326,7 @@ def test_trials_of_a_killed_run_are_taken_up_by_the_next(tiny_campaign):
     runner._engine.stop()
     assert Sampling(home).records("tiny")[0].trials[0].state is TrialState.RUNNING
     # the owner is this process, which lives: its trials are not taken from it
-    sampled = Sampling(home)._load("tiny", "baseline")
+    sampled = Sampling(home).load("tiny", "baseline")
     assert sampled.reap(0.0) == []
     owner = sampled._trial(0).user_attrs["owner"]
     sampled.note_trial(0, "owner", {**owner, "pid": 2**22 - 1})
@@ -416,7 +416,7 @@ def test_two_runs_at_once_share_the_trials(tiny_campaign):
 
     def second(trial, report):
         if not taken:
-            taken.extend(Sampling(home)._load("tiny", "baseline").claim(Owner.me(), 2, SamplerSettings(), 1))
+            taken.extend(Sampling(home).load("tiny", "baseline").claim(Owner.me(), 2, SamplerSettings(), 1))
 
     notes = Notes()
     notes.on_epoch = second

@@ -1,0 +1,310 @@
+"""The test set is opened once for every promoted system, by one command, and every look is noted."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+
+import pytest
+from mlflow import MlflowClient
+
+from orchestrator import cli
+from orchestrator.engines.local import LocalEngine
+from orchestrator.final_tables import finals_json, looks_json, opening
+from orchestrator.finalization import Finalization, looks_of
+from orchestrator.home import Home
+from orchestrator.runner import Runner
+from orchestrator.sampling import Sampling
+from orchestrator.tracking import Tracker, trial_folders
+from search_spaces.errors import CheckpointError, SealedError, UserError
+from search_spaces.reading import read_campaign
+from tests.orchestrator.test_runner import Notes
+from trainers.ledger import Ledger
+from trainers.outcomes import load_errors, load_outcome
+from trainers.scoring.alignment import align
+from trainers.scoring.matched_pairs import matched_pairs
+from trainers.strategies import catalogue
+
+SENTENCES = ["GO STOP", "NO YES NO", "STOP", "YES GO"]
+STUDIES = ["baseline", "self_distillation", "decoding"]
+
+
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory, make_tiny_campaign, write_features):
+    """A folder in which a campaign with a test set has run to its end; it is copied before anything is done in it."""
+    folder = tmp_path_factory.mktemp("ended")
+    test = write_features(folder / "held_out/test.jsonl", SENTENCES, seed=11)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ORCHESTRATOR_HOME", str(folder / "mlruns"))
+        patch.chdir(folder)
+        tiny = make_tiny_campaign(folder)
+        tiny.rewrite("}\nunits", f", test: {test}}}\nunits")
+        tiny.rewrite("trials: 5", "trials: 3")
+        tiny.rewrite("epochs: 4", "epochs: 12")
+        campaign = tiny.read()
+        Runner(campaign, list(campaign.studies), tiny.home, LocalEngine(2), Notes()).run()
+    return folder
+
+
+@pytest.fixture
+def folder(ended, tmp_path, monkeypatch):
+    """A copy of that folder, which is the working folder."""
+    here = tmp_path / "here"
+    shutil.copytree(ended, here, symlinks=True)
+    text = (here / "tiny.yaml").read_text(encoding="utf-8")
+    (here / "tiny.yaml").write_text(text.replace(str(ended), str(here)), encoding="utf-8")
+    monkeypatch.setenv("ORCHESTRATOR_HOME", str(here / "mlruns"))
+    monkeypatch.chdir(here)
+    return here
+
+
+@pytest.fixture
+def campaign(folder):
+    return read_campaign(folder / "tiny.yaml", catalogue())
+
+
+@pytest.fixture
+def finalize(folder):
+    def call(campaign, *names, hearing=lambda record: None):
+        return Finalization(campaign, names, Home.here()).run(hearing)
+
+    return call
+
+
+@pytest.fixture
+def call(folder, monkeypatch, capsys):
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["orchestrator", *map(str, words)])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        return stop.value.code, capsys.readouterr()
+
+    return run
+
+
+def test_every_promoted_system_is_scored_and_kept_by_utterance(campaign, folder):
+    final = Finalization(campaign, (), Home.here())
+    done = final.run(lambda record: None)
+    assert [one.record.study for one in done] == STUDIES
+    assert all(one.record.promoted for one in done)
+    for one in done:
+        counts = load_errors(final.folder(one))
+        score = load_outcome(final.folder(one)).score
+        assert one.look.score == score
+        assert (counts.errors.sum(), counts.words.tolist()) == (score.errors, [2, 3, 1, 2])
+        assert one.look.number == 1
+    assert len({one.look.occasion.when for one in done}) == 1
+
+
+def test_what_is_kept_can_be_tested_for_significance(campaign, folder):
+    final = Finalization(campaign, (), Home.here())
+    first, *_, second = final.run(lambda record: None)
+    rows = [
+        [json.loads(line) for line in (final.folder(one) / "hypotheses.jsonl").read_text().splitlines()]
+        for one in (first, second)
+    ]
+    steps = [[align(row["reference"].split(), row["hypothesis"].split()) for row in some] for some in rows]
+    assert 0 <= matched_pairs(*steps).p <= 1
+
+
+def test_the_same_system_again_gives_the_stored_value_and_is_no_look(campaign, finalize):
+    first = finalize(campaign)
+    heard = []
+    again = finalize(campaign, hearing=heard.append)
+    assert heard == []
+    assert [one.look for one in again] == [one.look for one in first]
+    assert len(looks_of(campaign, Home.here())) == 3
+
+
+def test_of_several_systems_only_the_new_ones_are_scored(campaign, finalize):
+    finalize(campaign, "baseline")
+    heard = []
+    done = finalize(campaign, hearing=heard.append)
+    assert [record.study for record in heard] == ["self_distillation", "decoding"]
+    assert [(one.look.opening, one.look.number) for one in done] == [(1, 1), (2, 1), (2, 1)]
+
+
+def test_another_system_of_the_strategy_is_look_2_whatever_its_campaign_is_called(campaign, finalize, folder):
+    finalize(campaign)
+    other = folder / "other.yaml"
+    text = (
+        (folder / "tiny.yaml")
+        .read_text()
+        .replace("campaign: tiny", "campaign: other")
+        .replace("epochs: 12", "epochs: 3")
+    )
+    other.write_text(text, encoding="utf-8")
+    second = read_campaign(other, catalogue())
+    Runner(second, ["baseline"], Home.here(), LocalEngine(1), Notes()).run()
+    (late,) = finalize(second, "baseline")
+    assert (late.look.number, late.look.opening) == (2, 2)
+    client = MlflowClient(Home.here().tracking_uri)
+    assert client.get_run(late.record.run_id).data.tags["test_look"] == "2"
+    assert [look.submission.campaign for look in looks_of(campaign, Home.here())] == ["tiny"] * 3 + ["other"]
+
+
+def test_every_system_hears_before_a_transcript_is_read_and_nothing_is_opened_if_one_cannot(campaign, folder):
+    final = Finalization(campaign, (), Home.here())
+    (last,) = [one for one in final.candidates if one.record.study == "self_distillation"]
+    shutil.rmtree(folder / "mlruns/store/checkpoints" / last.record.outcome.checkpoint)
+    with pytest.raises(CheckpointError):
+        final.run(lambda record: None)
+    assert looks_of(campaign, Home.here()) == []
+
+
+def test_results_are_in_the_records_and_in_mlflow_and_a_sync_makes_them_again(campaign, finalize):
+    done = finalize(campaign)
+    home = Home.here()
+    records = Sampling(home).records("tiny")
+    shown = {trial.name: trial.final for study in records for trial in study.trials if trial.final is not None}
+    assert {name: (final.score, final.look) for name, final in shown.items()} == {
+        one.record.name: (one.look.score, 1) for one in done
+    }
+    for path in home.root.glob("mlflow.db*"):
+        path.unlink()
+    made = Tracker(home).sync(records, lambda record: trial_folders(home, record))
+    client = MlflowClient(home.tracking_uri)
+    for one in done:
+        run = client.get_run(made[one.record.name])
+        assert run.data.tags["test_wer"] == f"{one.look.score.wer:.2f}"
+        assert run.data.tags["test_look"] == "1"
+        assert run.data.metrics["test_wer"] == pytest.approx(one.look.score.wer)
+
+
+KILLED = """
+import os, signal
+from trainers.data.sealed import SealedSet
+from trainers.ledger import Ledger
+def die(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+{place} = die
+from orchestrator.cli import main
+import sys
+sys.argv = ["orchestrator", "finalize", "tiny", "--yes"]
+main()
+"""
+
+
+@pytest.mark.parametrize("place", ["SealedSet.open", "Ledger.record"])
+def test_a_process_killed_between_the_note_and_the_result_has_looked_and_the_next_one_goes_on(campaign, place):
+    killed = subprocess.run([sys.executable, "-c", KILLED.format(place=place)], capture_output=True, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert b"WER" not in killed.stdout
+    home = Home.here()
+    noted = looks_of(campaign, home)
+    assert [(look.number, look.score) for look in noted] == [(1, None)] * 3
+    final = Finalization(campaign, (), home)
+    assert "look 1 goes on: it was interrupted" in opening(final, final.candidates)
+    done = final.run(lambda record: None)
+    assert [(one.look.opening, one.look.number) for one in done] == [(1, 1)] * 3
+    assert all(one.look.score is not None for one in done)
+    assert len(looks_of(campaign, home)) == 3
+
+
+def test_two_processes_at_once_open_it_once(campaign):
+    words = [sys.executable, "-m", "orchestrator.cli", "finalize", "tiny", "--yes", "--json"]
+    words = [sys.executable, "-c", "from orchestrator.cli import main; main()", *words[3:]]
+    both = [subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    said = [process.communicate() for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    assert json.loads(said[0][0]) == json.loads(said[1][0])
+    looks = looks_of(campaign, Home.here())
+    assert [(look.opening, look.number) for look in looks] == [(1, 1)] * 3
+    assert sum(text.count("hears the test set") for _, text in said) == 3
+
+
+# --- what is refused
+
+
+def test_studies_that_have_not_ended_are_refused_with_what_to_run(campaign, folder):
+    home = Home.here()
+    Sampling(home).load("tiny", "decoding").note("budget", 9)
+    with pytest.raises(UserError, match=r"decoding has 3 of 9 trials\n.*orchestrator run tiny.*finalize tiny baseline"):
+        Finalization(campaign, (), home)
+    assert len(Finalization(campaign, ("baseline",), home).candidates) == 1
+    assert Ledger(home.store).looks() == []
+
+
+def test_a_study_that_was_never_run_is_refused(folder):
+    text = (folder / "tiny.yaml").read_text(encoding="utf-8") + "  late: {strategy: baseline}\n"
+    (folder / "tiny.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(UserError, match="late has not been run"):
+        Finalization(read_campaign(folder / "tiny.yaml", catalogue()), (), Home.here())
+
+
+def test_a_campaign_without_a_test_set_and_an_unknown_study_are_refused(folder, campaign):
+    with pytest.raises(UserError, match="unknown study 'nothing'"):
+        Finalization(campaign, ("nothing",), Home.here())
+    text = (folder / "tiny.yaml").read_text(encoding="utf-8")
+    (folder / "tiny.yaml").write_text(text.replace(f", test: {campaign.data.test}", ""), encoding="utf-8")
+    with pytest.raises(UserError, match=r"has no test set; name one in .*tiny\.yaml"):
+        Finalization(read_campaign(folder / "tiny.yaml", catalogue()), (), Home.here())
+
+
+@pytest.mark.parametrize("split", ["train", "dev"])
+def test_a_campaign_that_learns_or_chooses_from_its_test_set_is_refused(folder, campaign, split):
+    """Under other names, in another order, and with recordings of its own beside them."""
+    place = folder / "disguise"
+    shutil.copytree(folder / "held_out/features", place / "features")
+    entries = [json.loads(line) for line in (folder / "held_out/test.jsonl").read_text().splitlines()]
+    own = [json.loads(line) for line in getattr(campaign.data, split).read_text().splitlines()]
+    for entry in own:
+        entry["feature_filepath"] = str(getattr(campaign.data, split).parent / entry["feature_filepath"])
+    (place / "mine.jsonl").write_text("".join(json.dumps(e) + "\n" for e in [*own, entries[2]]), encoding="utf-8")
+    text = (folder / "tiny.yaml").read_text(encoding="utf-8")
+    (folder / "tiny.yaml").write_text(
+        text.replace(f"{split}: {getattr(campaign.data, split)}", f"{split}: {place / 'mine.jsonl'}")
+    )
+    changed = read_campaign(folder / "tiny.yaml", catalogue())
+    with pytest.raises(SealedError, match=rf"1 of the {len(own) + 1} recordings of .*mine.jsonl are in the test set"):
+        Runner(changed, ["baseline"], Home.here(), LocalEngine(1), Notes()).run()
+    with pytest.raises(SealedError):
+        Finalization(changed, (), Home.here())
+
+
+def test_a_text_that_holds_every_sentence_of_the_test_set_is_said_aloud(folder, campaign):
+    assert Finalization(campaign, (), Home.here()).warnings == []
+    with (folder / "text.txt").open("a", encoding="utf-8") as text:
+        text.write("\n".join(SENTENCES) + "\n")
+    (warning,) = Finalization(campaign, (), Home.here()).warnings
+    assert f"every sentence of the test set is in {folder / 'text.txt'}" in warning
+
+
+# --- the command
+
+
+def test_the_command_says_what_it_opens_and_asks_for_yes_where_nobody_can_answer(call, campaign):
+    status, said = call("finalize", "tiny")
+    assert status == 2
+    assert "held_out/test.jsonl, 4 utterances, never opened before" in said.err
+    assert "a look cannot be taken back; --yes says that it is meant" in said.err
+    assert said.out == ""
+    assert looks_of(campaign, Home.here()) == []
+
+
+def test_the_command_shows_all_results_and_then_needs_no_yes(call):
+    status, said = call("finalize", "tiny", "--yes")
+    assert status == 0
+    lines = said.out.splitlines()
+    assert lines[0].split() == ["study", "dev", "WER", "test", "WER", "95", "%", "errors", "look"]
+    assert {line.split()[0] for line in lines[1:]} == set(STUDIES)
+    assert max(map(len, lines)) <= 80
+    status, again = call("finalize", "tiny")
+    assert status == 0
+    assert again.out == said.out
+    assert "opened 1 time before" in again.err
+    assert again.err.count("is not scored again") == 3
+    status, listed = call("finalize", "tiny", "--list")
+    assert listed.out.count("tiny/") == 3
+    assert max(map(len, listed.out.splitlines())) <= 80
+    assert len(json.loads(call("finalize", "tiny", "--list", "--json")[1].out)) == 3
+
+
+def test_a_program_gets_the_counts_and_the_interval(campaign, finalize):
+    final = Finalization(campaign, (), Home.here())
+    for entry in finals_json(final, finalize(campaign)):
+        assert entry["test_low"] <= entry["test_wer"] <= entry["test_high"]
+        errors = entry["substitutions"] + entry["deletions"] + entry["insertions"]
+        assert entry["test_wer"] == pytest.approx(100 * errors / entry["words"])
+    assert all(entry["score"] for entry in looks_json(final.looks))
