@@ -12,10 +12,11 @@ from filelock import FileLock
 
 from orchestrator.home import Home
 from orchestrator.overlap import check_test_set
-from orchestrator.planning import pinned_start, stored_spec
+from orchestrator.planning import stored_spec
 from orchestrator.provenance import provenance
 from orchestrator.record import StudyRecord, TrialRecord, TrialState
 from orchestrator.sampling import Sampling
+from orchestrator.start import pinned_start
 from orchestrator.stored import in_order
 from orchestrator.tracking import Tracker, trial_folders
 from search_spaces.campaign import Campaign

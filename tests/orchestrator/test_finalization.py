@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 from mlflow import MlflowClient
@@ -161,8 +162,7 @@ def test_results_are_in_the_records_and_in_mlflow_and_a_sync_makes_them_again(ca
     assert {name: (final.score, final.look) for name, final in shown.items()} == {
         one.record.name: (one.look.score, 1) for one in done
     }
-    for path in home.root.glob("mlflow.db*"):
-        path.unlink()
+    home = replace(home, tracking_uri=f"sqlite:///{home.root / 'another.db'}")
     made = Tracker(home).sync(records, lambda record: trial_folders(home, record))
     client = MlflowClient(home.tracking_uri)
     for one in done:
