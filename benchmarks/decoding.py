@@ -1,21 +1,21 @@
 """Time a decoding sweep of AN4's dev set: the kernel against the loop over points and utterances that one would write.
 
 Posteriors of two small recognisers, of characters and of words (tests/data/an4_posteriors), and AN4's 4-gram, at 30
-alphas from 0 to 1.5 by 4 betas at beam 50, and at 30 alphas by beams of 10, 20, 50 and 100. Rivals, turn by turn in one
-run, every one at all 120 points:
+alphas from 0 to 1.5 by 4 betas at beam 50, and at 30 alphas by beams of 10, 20, 50 and 100. Rivals in one run:
 
 - the loop: pyctcdecode as it comes, built once, its weights reset at every point;
 - the kernel, all points in a call and a point a call, what it reads in the posteriors included;
 - without the kernel, pyctcdecode in our adapter, which leaves out frames that change nothing: in one process, and in
-  two, their start included.
+  two, their start included. They take turns with the loop on ten points at a time, 30 of the 120 in all.
 
 A ratio is the median of its turns'. Times are CPU time on one core; that of two processes is the time on the clock, as
 is the loop's that it is compared with.
 
-Texts are compared at every point. The kernel's, the pool's and the adapter's must be the same, and so must the loop's
-where pyctcdecode's own fault is mended in it: it scores the empty last word, of silence or behind a last space, as an
-unknown word. Where the loop as it comes has another text, the loop so mended is run on that utterance; what it says
-there must be the kernel's text, or the run fails.
+Texts of the kernel and the loop are compared at every point, texts and scores of kernel, adapter and pool where these
+two are run; the latter must be equal. The loop has one fault that we mend: it scores the empty last word, of silence or
+behind a last space, as an unknown word. Where its text is not the kernel's, the loop with pyctcdecode's language model
+so mended, and all else as it comes, is run on that utterance at that point: its text must be the kernel's, or the run
+fails.
 
     python benchmarks/decoding.py
 """
@@ -25,7 +25,9 @@ import os
 import statistics
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -57,6 +59,8 @@ SWEEPS = {
 }
 SETS: dict[str, tuple[str, Units]] = {"characters": ("char", "char"), "words": ("word_seed2", "word")}
 WORKERS = 2
+BLOCKS = 12  # of a sweep, each with points from all over it: rivals take turns from block to block
+WITHOUT = 4  # of so many blocks one is decoded without the kernel too
 T = TypeVar("T")
 
 
@@ -132,23 +136,38 @@ class Rivals:
 
 def compare(rivals: Rivals, points: Sequence[DecodingSettings], turns: int) -> str:
     """How much faster than the loop the others are, and how its texts differ."""
-    times: list[dict[str, float]] = []
-    texts: list[list[str]] = []
-    found: list[list[Hypothesis]] = []
+    ratios: list[dict[str, float]] = []
     for _ in range(turns):
-        clock, (cpu, texts) = timed(time.perf_counter, lambda: timed(time.process_time, lambda: rivals.loop(points)))
         grid, found = timed(time.process_time, lambda: rivals.grid(points))
         alone, by_point = timed(time.process_time, lambda: rivals.points(points))
-        one, reference = timed(time.process_time, lambda: rivals.adapter(points))
-        several, shared = timed(time.perf_counter, lambda: rivals.pool(points))
-        if not plain(found) == plain(by_point) == plain(reference) == plain(shared):
-            raise SystemExit("kernel, adapter and pool differ")
-        times.append(
-            {"loop": cpu / len(points), "grid": cpu / grid, "points": cpu / alone, "one": cpu / one}
-            | {"pool": clock / several}
+        texts: dict[DecodingSettings, list[str]] = {}
+        seconds = Counter[str]()
+        for number in range(BLOCKS):
+            block = points[number::BLOCKS]
+            clock, (cpu, said) = timed(
+                time.perf_counter, partial(timed, time.process_time, partial(rivals.loop, block))
+            )
+            texts |= zip(block, said, strict=True)
+            seconds["all"] += cpu
+            if number % WITHOUT == 0:
+                one, reference = timed(time.process_time, partial(rivals.adapter, block))
+                several, shared = timed(time.perf_counter, partial(rivals.pool, block))
+                seconds.update(loop=cpu, one=one, clock=clock, several=several)
+                if not plain(reference) == plain(shared) == plain(found[number::BLOCKS]):
+                    raise SystemExit("kernel, adapter and pool differ")
+        if plain(found) != plain(by_point):
+            raise SystemExit("a point alone and among others differ")
+        ratios.append(
+            {
+                "loop": seconds["all"] / len(points),
+                "grid": seconds["all"] / grid,
+                "points": seconds["all"] / alone,
+                "one": seconds["loop"] / seconds["one"],
+                "pool": seconds["clock"] / seconds["several"],
+            }
         )
-    middle = {name: statistics.median(turn[name] for turn in times) for name in times[0]}
-    differ, of = others(texts, found, rivals.mended, points)
+    middle = {name: statistics.median(turn[name] for turn in ratios) for name in ratios[0]}
+    differ, of = others([texts[point] for point in points], found, rivals.mended, points)
     return (
         f"loop {middle['loop']:.2f} s a point; kernel {middle['grid']:.0f} times faster for the grid, "
         f"{middle['points']:.0f} point by point; without it {middle['one']:.2f} times in one process, "

@@ -100,7 +100,7 @@ def prepare_import(campaign: Campaign, name: str, origin: Origin, home: Home) ->
             warnings += _convert(campaign, origin, store, Path(beside))
             _, folder = keep_checkpoint(store, load_checkpoint(Path(beside)))
     checkpoint = load_checkpoint(folder)
-    checkpoint.refuse_other_width(load_set(store, campaign.data.dev, checkpoint.features).features.dimensions)
+    checkpoint.refuse_other_features(load_set(store, campaign.data.dev, checkpoint.features).features, "dev")
     _refuse_other_import(campaign, name, folder)
     study = StudyDefinition(name, IMPORTED, needs={"checkpoint": (str(folder),)})
     return Import(replace(campaign, studies={**campaign.studies, name: study}), folder, tuple(warnings))
@@ -143,6 +143,7 @@ def _convert(campaign: Campaign, origin: Origin, store: Store, folder: Path) -> 
         model=model,
         features=settings.features,
         inputs=dev.features.dimensions,
+        rate=dev.features.rate,
         alphabet=alphabet,
         training={"imported": source},
     )

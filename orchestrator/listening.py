@@ -7,6 +7,8 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from trainers.checkpoint import Checkpoint
+
 _MANY = 8
 
 
@@ -23,6 +25,15 @@ def listening(total: int | None = None) -> Iterator[Callable[[int, int], None]]:
     with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
         task = bar.add_task("", total=total)
         yield lambda done, of: bar.update(task, completed=done, total=of)
+
+
+def say_unknown_rate(checkpoint: Checkpoint) -> None:
+    """Say that a model does not know the sampling rate that recordings should have, where that is so."""
+    if checkpoint.features.kind == "logmel" and checkpoint.rate is None:
+        click.echo(
+            "note: this model does not say at which sampling rate it was trained; recordings of another are misheard",
+            err=True,
+        )
 
 
 def say_alone(alone: int, total: int) -> None:

@@ -76,6 +76,11 @@ def _check_sets(settings: Settings, train: UtteranceSet, dev: UtteranceSet) -> l
             f"{train.manifest} has features of {train.features.dimensions} dimensions, "
             f"{dev.manifest} of {dev.features.dimensions}"
         )
+    if train.features.rate != dev.features.rate:
+        raise UserError(
+            f"the recordings of {train.manifest} have {train.features.rate} Hz, those of {dev.manifest} "
+            f"{dev.features.rate} Hz; resample one of the sets"
+        )
     alphabet = Alphabet.of(settings.units, train.references)
     unseen = unseen_words(dev, alphabet)
     if not unseen:

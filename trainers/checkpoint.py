@@ -15,6 +15,7 @@ from torch import Tensor
 from search_spaces.axes.features import FeatureSettings
 from search_spaces.axes.model import ModelSettings
 from search_spaces.errors import CheckpointError, ModelError
+from trainers.data.features import PackedFeatures
 from trainers.data.labels import Alphabet
 from trainers.model.build import build_network
 from trainers.model.network import Network
@@ -38,6 +39,8 @@ class Checkpoint:
         alphabet: What it writes.
         weights: Number of trained weights.
         training: Where it comes from: campaign, study, trial, epoch, and how it was trained.
+        rate: Sampling rate in Hz of the recordings that it was trained on; None where it reads stored features, and in
+            checkpoints that do not say it.
     """
 
     folder: Path
@@ -47,6 +50,7 @@ class Checkpoint:
     alphabet: Alphabet
     weights: int
     training: Mapping[str, Any]
+    rate: int | None
 
     @property
     def digest(self) -> str:
@@ -66,15 +70,25 @@ class Checkpoint:
         self.load_into(network)
         return network.eval()
 
-    def refuse_other_width(self, dimensions: int) -> None:
-        """Refuse features of another width than the network reads.
+    def refuse_other_features(self, features: PackedFeatures, name: str) -> None:
+        """Refuse features that the network was not trained on.
+
+        Args:
+            features: Those of a set.
+            name: The set, for the message.
 
         Raises:
-            CheckpointError: The width is another.
+            CheckpointError: They are of another width, or of recordings of another sampling rate.
         """
-        if dimensions != self.inputs:
+        if features.dimensions != self.inputs:
             raise CheckpointError(
-                f"{self.folder}: the network reads features of {self.inputs} dimensions, and dev has {dimensions}"
+                f"{self.folder}: the network reads features of {self.inputs} dimensions, and {name} has "
+                f"{features.dimensions}"
+            )
+        if features.rate is not None and self.rate is not None and features.rate != self.rate:
+            raise CheckpointError(
+                f"{self.folder}: the network was trained on recordings of {self.rate} Hz, and those of {name} have "
+                f"{features.rate} Hz; resample them"
             )
 
     def load_into(self, network: Network) -> None:
@@ -134,6 +148,7 @@ def save_checkpoint(
     inputs: int,
     alphabet: Alphabet,
     training: Mapping[str, Any],
+    rate: int | None,
 ) -> None:
     """Write a network and all it takes to rebuild it into a folder."""
     write_tensors(folder / WEIGHTS, network.state_dict())
@@ -142,6 +157,7 @@ def save_checkpoint(
         "model": model.model_dump(),
         "features": features.model_dump(),
         "inputs": inputs,
+        "rate": rate,
         "alphabet": {"units": alphabet.units, "labels": list(alphabet.labels)},
         "weights": network.weights(),
         "training": dict(training),
@@ -168,6 +184,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
             Alphabet(found["alphabet"]["units"], tuple(found["alphabet"]["labels"])),
             int(found["weights"]),
             found["training"],
+            found.get("rate"),
         )
     except FileNotFoundError as error:
         raise CheckpointError(f"{folder} holds no checkpoint: {DESCRIPTION} is not there") from error

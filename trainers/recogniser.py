@@ -171,6 +171,7 @@ class Session:
 
     def n_best(self, features: PackedFeatures, count: int) -> list[list[Hypothesis]]:
         """Hypotheses for every utterance of a set, the best first; see `Recogniser.n_best`."""
+        self.system.checkpoint.refuse_other_features(features, "this set")
         log_probs, offsets = emit(self.network, features)
         alphabet, settings = self.system.checkpoint.alphabet, self.system.decoding
         posteriors = Posteriors(features.ids, log_probs, offsets, alphabet.labels, BLANK)

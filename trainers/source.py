@@ -71,7 +71,7 @@ class CheckpointSource(Source):
     Args:
         trial: The trial that asks.
         key: Key of the checkpoint.
-        checkpoint: The network.
+        checkpoint: The network. A question about a set whose features it was not trained on raises a `CheckpointError`.
     """
 
     def __init__(self, trial: Trial, key: str, checkpoint: Checkpoint) -> None:
@@ -106,7 +106,9 @@ class CheckpointSource(Source):
         return self.checkpoint.network().to(choose_device())
 
     def _features(self, split: Split) -> PackedFeatures:
-        return self._trial.load(split, self.checkpoint.features).features
+        features = self._trial.load(split, self.checkpoint.features).features
+        self.checkpoint.refuse_other_features(features, split)
+        return features
 
 
 def open_source(trial: Trial, ingredient: Ingredient) -> Source:

@@ -183,7 +183,12 @@ class TrainingStrategy(Strategy):
             "computed_on": progress.computed_on,
         }
         save = partial(
-            save_checkpoint, model=settings.model, features=settings.features, inputs=inputs, alphabet=alphabet
+            save_checkpoint,
+            model=settings.model,
+            features=settings.features,
+            inputs=inputs,
+            alphabet=alphabet,
+            rate=trial.train.features.rate,
         )
         save(folder, network, training=origin)
         for epoch in kept_epochs(folder):

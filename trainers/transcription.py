@@ -113,7 +113,7 @@ def _read(session: Session, utterance: Utterance) -> NDArray[np.float32]:
     """Features that the network can read.
 
     Raises:
-        ValueError: There are none in the file, or they are of another kind or width.
+        ValueError: There are none in the file, or they are of another kind, width or rate.
     """
     checkpoint = session.system.checkpoint
     settings = checkpoint.features
@@ -121,7 +121,7 @@ def _read(session: Session, utterance: Utterance) -> NDArray[np.float32]:
     if utterance.kind != wanted:
         has = "a recording" if utterance.kind == "audio" else "stored features"
         raise ValueError(f"is {has}; this model reads {'recordings' if wanted == 'audio' else 'stored features'}")
-    matrix = read_features(utterance, settings)
+    matrix = read_features(utterance, settings, checkpoint.rate)
     width = matrix.shape[1] * settings.blocks
     if width != checkpoint.inputs:
         raise ValueError(

@@ -20,12 +20,13 @@ def command(manifest: Path, model: str, campaign: str | None, workers: int, as_j
     when the campaign is finalized.
     """
     from orchestrator.evaluation import evaluate
-    from orchestrator.listening import listening, say_alone
+    from orchestrator.listening import listening, say_alone, say_unknown_rate
     from orchestrator.systems import find_system
     from orchestrator.tables import percent
     from trainers.scoring.wer import SCORER
 
     system = find_system(model, campaign)
+    say_unknown_rate(system.checkpoint)
     with listening() as progress:
         found = evaluate(system, manifest, progress, workers)
     say_alone(found.without_speaker, found.utterances)

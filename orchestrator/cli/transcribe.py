@@ -25,7 +25,7 @@ def command(
     import sys
 
     from orchestrator.evaluation import without_speaker
-    from orchestrator.listening import listening, say_alone
+    from orchestrator.listening import listening, say_alone, say_unknown_rate
     from orchestrator.recordings import find_recordings
     from orchestrator.systems import find_system
     from orchestrator.transcripts import FORMS, refuse_form
@@ -40,6 +40,7 @@ def command(
     found = find_recordings(inputs, sys.stdin)
     utterances = [one for one in found if isinstance(one, Utterance)]
     refuse_form(form, len(utterances), timed=system.checkpoint.features.kind == "logmel")
+    say_unknown_rate(system.checkpoint)
     say_alone(without_speaker(system, utterances), len(utterances))
     with listening(len(utterances)) as progress:
         heard = transcribe(system, utterances, n_best, progress, workers)

@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+import soundfile
 
 from orchestrator.planning import base_settings
 from orchestrator.preparation import prepare
+from search_spaces.errors import UserError
 from search_spaces.reading import read_campaign
 from trainers.data.sets import load_set
 from trainers.decoding.language_model import LanguageModelFiles
@@ -56,3 +58,16 @@ def test_a_campaign_of_kaldi_data_directories_is_prepared(tmp_path, store, direc
         assert features.dimensions == 3 * settings.blocks
     (folder,) = (path.parent for path in (store.root / "language_models").glob("*/words.txt"))
     assert {"GO", "STOP", "YES", "NO"} <= set(LanguageModelFiles(folder, "").words)
+
+
+def test_sets_of_different_sampling_rates_are_refused_before_anything_starts(tmp_path, store, write_manifest):
+    rng = np.random.default_rng(0)
+    for split, rate in (("train", 16000), ("dev", 8000)):
+        soundfile.write(tmp_path / f"{split}.wav", 0.1 * rng.standard_normal(rate), rate)
+        write_manifest(tmp_path / f"{split}.jsonl", [{"audio_filepath": f"{split}.wav", "text": "GO"}])
+    (tmp_path / "rates.yaml").write_text(
+        "campaign: rates\ndata: {train: train.jsonl, dev: dev.jsonl}\nstudies: {baseline: {strategy: baseline}}\n"
+    )
+    campaign = read_campaign(tmp_path / "rates.yaml", catalogue())
+    with pytest.raises(UserError, match=r"train\.jsonl have 16000 Hz, those of .*dev\.jsonl 8000 Hz"):
+        prepare(campaign, ["baseline"], store, lambda name, done, total: None)

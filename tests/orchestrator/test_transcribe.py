@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from scipy.signal import resample_poly
 
 from orchestrator import cli
 from orchestrator.engines.local import LocalEngine
@@ -345,6 +346,34 @@ def test_a_wav_file_is_heard_as_the_flac_it_came_from(call, listener, recording,
         for file in (recording, tmp_path / "same.wav")
     ]
     assert texts[0] == texts[1]
+
+
+def test_a_higher_sampling_rate_is_heard_at_the_models_and_a_lower_one_is_refused_with_both(
+    call, listener, recording, tmp_path
+):
+    samples, rate = soundfile.read(recording)
+    for name, factor in (("high", 2), ("low", 0.5)):
+        changed = resample_poly(samples, int(2 * factor), 2)
+        soundfile.write(tmp_path / f"{name}.wav", changed, int(factor * rate))
+    status, said = call("transcribe", tmp_path / "high.wav", recording, "--model", listener, "--format", "json")
+    assert status == 0
+    high, own = ([word["seconds"][1] for word in json.loads(line)["words"]] for line in said.out.splitlines())
+    assert high[-1] == pytest.approx(own[-1], abs=0.2)  # and not at half the time, as misheard
+    status, said = call("transcribe", tmp_path / "low.wav", recording, "--model", listener)
+    assert status == 1
+    assert "low.wav: has a sampling rate of 4000 Hz, and the model was trained on 8000 Hz" in said.err
+    assert len(said.out.splitlines()) == 1
+
+
+def test_a_model_that_does_not_say_its_sampling_rate_hears_any_and_says_so(call, listener, recording, tmp_path):
+    shutil.copytree(listener, tmp_path / "old")
+    description = json.loads((listener / "checkpoint.json").read_text(encoding="utf-8"))
+    assert description.pop("rate") == 8000
+    (tmp_path / "old/checkpoint.json").write_text(json.dumps(description), encoding="utf-8")
+    new, old = (call("transcribe", recording, "--model", folder) for folder in (listener, tmp_path / "old"))
+    assert (new[0], new[1].out) == (old[0], old[1].out)
+    assert "does not say at which sampling rate" in old[1].err
+    assert "sampling rate" not in new[1].err
 
 
 def test_ctm_and_subtitles_of_a_recording(call, listener, recording):

@@ -1,5 +1,6 @@
 import json
 
+import numpy as np
 import pytest
 import torch
 
@@ -7,6 +8,7 @@ from search_spaces.axes.features import FeatureSettings
 from search_spaces.axes.model import ModelSettings
 from search_spaces.errors import CheckpointError
 from trainers.checkpoint import load_checkpoint, save_checkpoint
+from trainers.data.features import PackedFeatures
 from trainers.data.labels import Alphabet
 from trainers.model.network import EncoderNetwork
 
@@ -35,6 +37,7 @@ def save(tmp_path):
             inputs=6,
             alphabet=ALPHABET,
             training={"study": "baseline", "trial": 3, "settings": {"lr": 0.1}},
+            rate=16000,
         )
         return folder, network
 
@@ -57,6 +60,7 @@ def test_a_checkpoint_gives_back_the_network_bit_for_bit_and_all_that_describes_
     assert checkpoint.model == ModelSettings(encoder=encoder, layers=1, hidden=8, dropout=0.3)
     assert (checkpoint.inputs, checkpoint.weights) == (6, network.weights())
     assert checkpoint.training == {"study": "baseline", "trial": 3, "settings": {"lr": 0.1}}
+    assert checkpoint.rate == 16000
     found = checkpoint.network()
     assert not found.training
     features, lengths = torch.randn(2, 20, 6), torch.tensor([20, 13])
@@ -167,3 +171,27 @@ def test_a_folder_without_a_checkpoint_is_refused(tmp_path):
     for folder in (tmp_path, tmp_path / "nothing"):
         with pytest.raises(CheckpointError, match=r"holds no checkpoint: checkpoint\.json is not there"):
             load_checkpoint(folder)
+
+
+def some_features(rate, width=3):
+    neutral = np.zeros((1, width), np.float32)
+    offsets = np.array([0, 4], np.int64)
+    return PackedFeatures("", ("u0",), np.zeros((4, width), np.float32), offsets, neutral, neutral, FEATURES, rate)
+
+
+def test_features_of_another_width_or_sampling_rate_are_refused_with_both(save):
+    checkpoint = load_checkpoint(save()[0])
+    checkpoint.refuse_other_features(some_features(16000), "dev")
+    checkpoint.refuse_other_features(some_features(None), "dev")  # what is in memory was read at the right one
+    with pytest.raises(CheckpointError, match="recordings of 16000 Hz, and those of dev have 8000 Hz"):
+        checkpoint.refuse_other_features(some_features(8000), "dev")
+    with pytest.raises(CheckpointError, match="reads features of 6 dimensions, and dev has 4"):
+        checkpoint.refuse_other_features(some_features(16000, 2), "dev")
+
+
+def test_a_checkpoint_that_does_not_say_its_sampling_rate_takes_any(save):
+    folder, _ = save()
+    describe(folder, lambda description: description.pop("rate"))
+    checkpoint = load_checkpoint(folder)
+    assert checkpoint.rate is None
+    checkpoint.refuse_other_features(some_features(8000), "dev")

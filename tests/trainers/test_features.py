@@ -311,3 +311,20 @@ def test_an_utterance_in_a_batch_is_what_it_is_alone(store, audio):
         found = batch.features[row].numpy()
         assert np.array_equal(found[: features.lengths[index]], rows(features, index))
         assert not found[features.lengths[index] :].any()
+
+
+def test_recordings_of_several_sampling_rates_are_refused_with_their_lines_and_rates(store, tmp_path, write_manifest):
+    for name, rate in (("a", 16000), ("b", 16000), ("c", 8000)):
+        soundfile.write(tmp_path / f"{name}.wav", np.zeros(rate), rate)
+    entries = [{"audio_filepath": f"{name}.wav", "text": "GO"} for name in "abc"]
+    manifest = write_manifest(tmp_path / "set.jsonl", entries)
+    with pytest.raises(
+        DataError, match=r"line 3: .*c\.wav has .* of 8000 Hz where the first has 16000 Hz"
+    ):
+        packed(store, manifest)
+    manifest = write_manifest(tmp_path / "set.jsonl", entries[:2])
+    assert [packed(store, manifest).rate for _ in range(2)] == [16000, 16000]
+
+
+def test_stored_features_have_no_sampling_rate(store, stored):
+    assert packed(store, stored(np.ones((3, 2))), kind="stored").rate is None

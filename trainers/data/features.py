@@ -11,12 +11,12 @@ from pathlib import Path
 
 import kaldi_native_fbank as knf
 import numpy as np
-import soundfile
 from numpy.typing import NDArray
 
 from search_spaces.axes.features import FeatureSettings
 from search_spaces.errors import DataError, Mistake
 from trainers.artifacts import Utterance
+from trainers.data.audio import read_audio, sampling_rate
 from trainers.data.deltas import with_deltas
 from trainers.data.manifest import fingerprint
 from trainers.data.matrices import read_matrix
@@ -24,7 +24,7 @@ from trainers.store import Store, digest
 
 FRAME_SECONDS = 0.010
 WINDOW_SECONDS = 0.025
-_FORMAT = 1  # of the packed file; a change makes every file anew
+_FORMAT = 2  # of the packed file; a change makes every file anew
 _FLOOR = 1e-2  # smallest standard deviation: a silent band must not be blown up to noise
 
 Progress = Callable[[int, int], None]
@@ -42,6 +42,7 @@ class PackedFeatures:
         mean: Mean to take from each utterance, (utterances, dimensions), float32.
         scale: Factor for each utterance, one over its standard deviation, (utterances, dimensions), float32.
         settings: How they are read.
+        rate: Sampling rate in Hz of all the recordings; None for stored features.
     """
 
     key: str
@@ -51,6 +52,7 @@ class PackedFeatures:
     mean: NDArray[np.float32]
     scale: NDArray[np.float32]
     settings: FeatureSettings
+    rate: int | None = None
 
     @property
     def dimensions(self) -> int:
@@ -108,23 +110,23 @@ def log_mel(samples: NDArray[np.float32], rate: int, bands: int) -> NDArray[np.f
     return np.stack(rows).astype(np.float32) if rows else np.zeros((0, bands), np.float32)
 
 
-def read_features(utterance: Utterance, settings: FeatureSettings) -> NDArray[np.float32]:
+def read_features(utterance: Utterance, settings: FeatureSettings, rate: int | None = None) -> NDArray[np.float32]:
     """Features of one utterance, (frames, dimensions), float32, not normalised.
+
+    Args:
+        utterance: Where they are, or its recording.
+        settings: Which features.
+        rate: Sampling rate in Hz that a recording is read at, see `read_audio`; None reads it at its own.
 
     Raises:
         ValueError: The file cannot be used; the text says why.
     """
     if utterance.kind == "features":
         return read_matrix(utterance)
-    try:
-        samples, rate = soundfile.read(utterance.source, dtype="float32", always_2d=True)
-    except (soundfile.LibsndfileError, OSError) as error:
-        raise ValueError(f"cannot be read as audio: {error}") from error
-    if not np.isfinite(samples).all():
-        raise ValueError("holds NaN or infinity")
-    frames = log_mel(samples.mean(axis=1), rate, settings.bands)
+    samples, read_at = read_audio(utterance.source, rate)
+    frames = log_mel(samples, read_at, settings.bands)
     if not len(frames):
-        raise ValueError(f"is too short: {len(samples) / rate * 1000:.0f} ms; a frame takes 25 ms")
+        raise ValueError(f"is too short: {len(samples) / read_at * 1000:.0f} ms; a frame takes 25 ms")
     return frames
 
 
@@ -176,7 +178,7 @@ def pack(
     offsets = np.array(index["offsets"], np.int64)
     mean, scale = _normalisation(settings.normalise, utterances, moments, np.diff(offsets))
     frames = np.load(folder / "frames.npy", mmap_mode="r")
-    return PackedFeatures(key, tuple(index["ids"]), frames, offsets, mean, scale, settings)
+    return PackedFeatures(key, tuple(index["ids"]), frames, offsets, mean, scale, settings, index["rate"])
 
 
 def pack_in_memory(
@@ -208,12 +210,17 @@ def _write(
     mistakes: list[Mistake] = []
     offsets = [0]
     moments: list[NDArray[np.float64]] = []
-    width = 0
+    width, rate = 0, None
     with (folder / "frames.raw").open("wb") as file:
         for done, utterance in enumerate(utterances, 1):
             try:
+                own_rate = sampling_rate(utterance.source) if utterance.kind == "audio" else None
                 frames = read_features(utterance, settings)
-                width = width or frames.shape[1]
+                width, rate = width or frames.shape[1], rate or own_rate
+                if own_rate != rate:
+                    raise ValueError(
+                        f"has a sampling rate of {own_rate} Hz where the first has {rate} Hz; resample one of them"
+                    )
                 if frames.shape[1] != width:
                     raise ValueError(f"has {frames.shape[1]} dimensions where the first has {width}")
             except ValueError as error:
@@ -227,7 +234,7 @@ def _write(
         raise DataError(manifest, mistakes)
     _as_npy(folder, (offsets[-1], width))
     np.save(folder / "moments.npy", np.stack(moments))
-    index = {"ids": [utterance.id for utterance in utterances], "offsets": offsets}
+    index = {"ids": [utterance.id for utterance in utterances], "offsets": offsets, "rate": rate}
     (folder / "index.json").write_text(json.dumps(index), encoding="utf-8")
 
 

@@ -32,13 +32,13 @@ class Imported(Strategy):
         """Score dev.
 
         Raises:
-            CheckpointError: It cannot be read, or reads features of another width.
+            CheckpointError: It cannot be read, or reads features of another width or rate.
         """
         trial = self.trial
         began, cpu_began = time.perf_counter(), time.process_time()
         (source,) = trial.spec.needs["checkpoint"]
         checkpoint = load_checkpoint(source.folder)
-        checkpoint.refuse_other_width(trial.load("dev", checkpoint.features).features.dimensions)
+        checkpoint.refuse_other_features(trial.load("dev", checkpoint.features).features, "dev")
         outcome, hypotheses = decode_greedily(trial, CheckpointSource(trial, source.key, checkpoint))
         seconds, cpu = time.perf_counter() - began, time.process_time() - cpu_began
         return replace(outcome, seconds=seconds, cpu_seconds=cpu), hypotheses
