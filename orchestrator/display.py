@@ -76,8 +76,7 @@ class Lines:
 
     def started(self, trial: TrialRecord) -> None:
         """Say which point."""
-        point = ", ".join(f"{name}={_short(value)}" for name, value in trial.params.items())
-        self._say(f"{trial.study}#{trial.number} started{': ' if point else ''}{point}")
+        self._say(f"{trial.study}#{trial.number} started{': ' if trial.params else ''}{trial.point}")
 
     def epoch(self, trial: TrialRecord, report: EpochReport) -> None:
         """Say how it stands."""
@@ -93,7 +92,8 @@ class Lines:
 
     def promoted(self, trial: TrialRecord, where: str) -> None:
         """Say it."""
-        self._say(f"{trial.study}#{trial.number} is the best of the {'campaign' if where == 'champion' else 'study'}")
+        what = "the champion of the campaign" if where == "champion" else "promoted for its study"
+        self._say(f"{trial.study}#{trial.number} is {what}: dev WER {percent(trial.dev_wer)}")
 
 
 class Screen(Lines):
@@ -201,7 +201,3 @@ class Screen(Lines):
                 duration(left),
             )
         return table
-
-
-def _short(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from orchestrator.cost import training_cost
 from orchestrator.home import Home
 from orchestrator.language_models import language_models
-from orchestrator.planning import base_settings, first_points, model_points, replicated_study
+from orchestrator.planning import base_settings, model_points, replicated_study
 from orchestrator.progress import seconds_a_trial
 from orchestrator.record import StudyRecord, TrialState
 from orchestrator.start import schema_of
+from orchestrator.widening import own_budget
 from search_spaces.axes.settings import Settings
 from search_spaces.campaign import Campaign
 from search_spaces.schema import StrategySchema
@@ -95,7 +96,7 @@ def dry_run(campaign: Campaign, names: Sequence[str], stored: Sequence[StudyReco
         record = records.get(name, StudyRecord(campaign.name, name, definition.strategy))
         waiting = record.count(TrialState.WAITING, TrialState.RUNNING)
         resumed = sum(bool(trial.key) for trial in record.trials if not trial.state.finished)
-        budget = max(definition.trials, len(first_points(definition)))
+        budget = own_budget(definition)
         fresh = max(budget - len(record.trials), 0) + waiting - resumed
         took = seconds_a_trial(record)
         why = f"median of {record.count(TrialState.COMPLETE)} finished trials"

@@ -99,6 +99,12 @@ class TrialRecord:
         return f"{self.campaign}/{self.study}#{self.number}"
 
     @property
+    def point(self) -> str:
+        """Its point in one line, for reading."""
+        shown = (f"{value:.4g}" if isinstance(value, float) else str(value) for value in self.params.values())
+        return ", ".join(f"{name}={value}" for name, value in zip(self.params, shown, strict=True))
+
+    @property
     def dev_wer(self) -> float | None:
         """Dev WER in percent of a complete trial; None for every other: a part of a run is not ranked."""
         if self.state is not TrialState.COMPLETE or self.outcome is None or self.outcome.score is None:
@@ -126,6 +132,7 @@ class StudyRecord:
         run_id: Its run in MLflow, the parent of its trials' runs; empty before it has one.
         budget: Trials it may have in all, as of its last run.
         changes: Values by dotted name that took the place of the campaign file's in its last run.
+        advice: What a person should know of its result, in sentences.
     """
 
     campaign: str
@@ -137,6 +144,7 @@ class StudyRecord:
     run_id: str = ""
     budget: int = 0
     changes: Mapping[str, Any] = field(default_factory=dict)
+    advice: tuple[str, ...] = ()
 
     def count(self, *states: TrialState) -> int:
         """How many trials are in one of the states."""

@@ -9,7 +9,6 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from orchestrator.advice import advice
 from orchestrator.engines.engine import Died, Engine, Event, Failed, Finished, Job, Reported
 from orchestrator.home import Home
 from orchestrator.observer import Observer
@@ -23,7 +22,9 @@ from orchestrator.sampling import Claim, Sampling
 from orchestrator.seed_noise import seed_noise
 from orchestrator.stored import in_order
 from orchestrator.study_run import StudyRun
-from orchestrator.tracking import Tracker, TrialFolders, trial_folders
+from orchestrator.surface import errors_in
+from orchestrator.surface_files import surface_files
+from orchestrator.tracking import Fill, Tracker, TrialFolders, trial_folders
 from search_spaces.campaign import Campaign
 from search_spaces.errors import UserError
 from trainers.spec import TrialSpec
@@ -62,6 +63,7 @@ class Runner:
         self._budget = budget
         self._deadline = None if timeout is None else time.monotonic() + timeout
         self._store = Store(home.store)
+        self._errors_of = errors_in(self._store)
         self._trials: dict[str, tuple[StudyRun, Claim]] = {}
         self._beat = 0.0
         self._shown = 0.0
@@ -228,26 +230,32 @@ class Runner:
     def _folders(self, record: TrialRecord) -> TrialFolders:
         return trial_folders(self._home, record)
 
+    def _study_files(self, record: StudyRecord) -> Fill | None:
+        return surface_files(self._studies[record.name].definition, record, self._errors_of)
+
     # the ends of studies and of the run
 
     def _close_finished(self) -> bool:
-        """Promote the best trial of every study that has come to its end; whether there was one."""
+        """Promote a trial of every study that has come to its end; whether there is something new to do."""
         found = False
         for study in self._studies.values():
-            ended, best = study.close()
-            if ended:
-                found = True
+            exhausted = study.exhausted
+            ending = study.close(self._errors_of)
+            found = found or ending is not None or study.exhausted != exhausted
+            if ending is not None:
                 record = study.sampled.record()
-                if best is not None:
-                    self._observer.promoted(best, "study")
-                elif record.best is None:
+                if ending.promoted is not None:
+                    self._observer.promoted(ending.promoted, "study")
+                if ending.remark:
+                    self._observer.note(f"study {record.name}: {ending.remark}")
+                if record.best is None:
                     self._observer.warn(f"study {record.name} has no complete trial")
                 noise = seed_noise(record)
                 if noise is not None:
                     self._observer.note(f"study {record.name}: {noise}")
-                for sentence in advice(study.definition, record):
+                for sentence in ending.advice:
                     self._observer.warn(sentence)
-                self._tracker.study_done(record, True)
+                self._tracker.study_done(record, True, self._study_files(record))
         return found
 
     def _crown(self) -> None:
@@ -288,7 +296,7 @@ class Runner:
 
     def _sync(self) -> None:
         """Let MLflow say what the records say, and let the records know the runs that were made for it."""
-        made = self._tracker.sync(self._records(), self._folders)
+        made = self._tracker.sync(self._records(), self._folders, self._study_files)
         for name, study in self._studies.items():
             run_id = made.get(f"{self._campaign.name}/{name}")
             if run_id:

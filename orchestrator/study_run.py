@@ -3,16 +3,34 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from orchestrator.advice import advice
 from orchestrator.owner import Owner
 from orchestrator.planning import definition_of, first_points
-from orchestrator.record import TrialRecord, TrialState
+from orchestrator.record import StudyRecord, TrialRecord, TrialState
 from orchestrator.sampling import Claim, SampledStudy, Sampling
 from orchestrator.start import Start, pinned_start, resolve_start, schema_of
+from orchestrator.surface import ErrorsOf, find_surface
+from orchestrator.widening import own_budget, repeats_of, widened_points
 from search_spaces.campaign import Campaign, StudyDefinition
 from trainers.store import Store
 
 _BATCH = 16  # trials that one process takes at most: the sampler chooses them without knowing each other's results
 _BATCH_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a study ended.
+
+    Attributes:
+        promoted: The trial that was promoted; None if it had been before, or if none is complete.
+        remark: How it was chosen; empty where it is simply the best.
+        advice: What a person should know of the result.
+    """
+
+    promoted: TrialRecord | None
+    remark: str
+    advice: tuple[str, ...]
 
 
 @dataclass
@@ -28,6 +46,7 @@ class StudyRun:
         exhausted: Whether nothing was left to claim when it was last asked.
         closed: Whether it has come to its end.
         pace: Seconds that its last trial took; None before one has ended.
+        kept: Trials of the budget that repeat the best points at last.
     """
 
     definition: StudyDefinition
@@ -38,6 +57,7 @@ class StudyRun:
     exhausted: bool = False
     closed: bool = False
     pace: float | None = None
+    kept: int = 0
 
     @classmethod
     def open(
@@ -59,11 +79,11 @@ class StudyRun:
         points = first_points(definition)
         described = definition_of(campaign, definition, data)
         sampled = sampling.open(campaign.name, name, definition.strategy, described, definition.space, points)
-        budget = budget or max(definition.trials, len(points))
+        budget = budget or own_budget(definition)
         for name, value in (("budget", budget), ("changes", dict(campaign.changes))):
             if sampled.attribute(name) != value:
                 sampled.note(name, value)
-        return cls(definition, sampled, budget)
+        return cls(definition, sampled, budget, kept=repeats_of(definition, budget))
 
     def settle(self, before: Mapping[str, "StudyRun"], store: Store) -> bool:
         """Settle what the trials start from, once; whether trials may start.
@@ -97,25 +117,49 @@ class StudyRun:
         count = 1
         if self.pace is not None and not schema_of(self.definition).trains:
             count = max(1, min(_BATCH, int(_BATCH_SECONDS / max(self.pace, 1e-3))))
-        claims = self.sampled.claim(Owner.me(), self.budget, self.definition.sampler, self.definition.seed, count)
+        sampler, seed = self.definition.sampler, self.definition.seed
+        claims = self.sampled.claim(Owner.me(), self.budget, sampler, seed, count, self.kept)
         self.exhausted = not claims
         return claims
 
-    def close(self) -> tuple[bool, TrialRecord | None]:
-        """End the study if all its trials have ended, and promote the best of them.
+    def close(self, errors_of: ErrorsOf) -> Ending | None:
+        """End the study if all its trials have ended and its best points were searched again; promote one of them.
+
+        Args:
+            errors_of: Gives the errors of its trials.
 
         Returns:
-            Whether it has ended just now, and its best trial if that was not promoted before.
+            How it ended; None if it has not ended just now.
         """
         if self.closed or not self.exhausted:
-            return False, None
+            return None
         record = self.sampled.record()
         if record.count(TrialState.RUNNING, TrialState.WAITING):
             self.exhausted = not record.count(TrialState.WAITING)
-            return False, None
+            return None
+        repeats = sum(trial.repeats is not None for trial in record.trials)
+        left = min(self.kept - repeats, self.budget - len(record.trials))
+        if left > 0:
+            points = widened_points(record.trials, left)
+            if points:
+                self.exhausted = not self.sampled.append(points, len(record.trials))
+            else:
+                self.kept, self.exhausted = 0, False  # nothing to search again: the search goes on
+            return None
         self.closed = True
+        return self._end(record, errors_of)
+
+    def _end(self, record: StudyRecord, errors_of: ErrorsOf) -> Ending:
+        """Decide what is promoted: the best trial, but of a surface the middle of its flat region."""
+        said = advice(self.definition, record, errors_of)
+        self.sampled.note("advice", said)
         best = record.best
-        if best is None or best.number == record.promoted:
-            return True, None
-        self.sampled.note("promoted", best.number)
-        return True, self.sampled.trial(best.number)
+        if best is None:
+            return Ending(None, "", said)
+        searched = schema_of(self.definition).surface
+        surface = find_surface(self.definition.space, record.trials, errors_of) if searched else None
+        chosen = surface.middle if surface is not None else best
+        self.sampled.note("promoted", chosen.number)
+        self.sampled.note("promoted_beside", best.number)
+        new = self.sampled.trial(chosen.number) if chosen.number != record.promoted else None
+        return Ending(new, "" if surface is None else str(surface), said)

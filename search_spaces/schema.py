@@ -47,6 +47,8 @@ class StrategySchema:
         replicates: Whether its trials are replicates: each has a ``train.seed`` of its own; unless the study says
             otherwise there are five, and none is stopped because it is losing.
         first: Settings of trials that come before any search, as a reference; for every choice of a need one each.
+        surface: Whether its trials are points of a surface over what is saved already: the middle of the flat region is
+            promoted instead of the best, and the best points are searched again with wider pruning at last.
     """
 
     name: str
@@ -62,6 +64,7 @@ class StrategySchema:
     taps: bool = False
     replicates: bool = False
     first: tuple[Mapping[str, Value], ...] = ()
+    surface: bool = False
 
 
 Catalogue = Mapping[str, StrategySchema]

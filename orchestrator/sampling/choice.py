@@ -2,8 +2,15 @@
 
 import optuna
 
+from orchestrator.sampling.point import Point
 from search_spaces.campaign import PrunerSettings, SamplerSettings
 from search_spaces.space import Axis, Float, Int, Space
+
+
+def enqueue(study: optuna.Study, point: Point) -> None:
+    """Put a point at the end of a study's queue."""
+    beside = {} if point.repeats is None else {"repeats": point.repeats}
+    study.enqueue_trial(dict(point.params), user_attrs={"overrides": dict(point.overrides), **beside})
 
 
 def suggest(trial: optuna.Trial, axis: Axis) -> None:

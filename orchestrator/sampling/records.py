@@ -38,6 +38,7 @@ def study_record(campaign: str, name: str, attributes: Mapping[str, Any], trials
         attributes.get("run_id", ""),
         attributes.get("budget", 0),
         attributes.get("changes", {}),
+        tuple(attributes.get("advice", ())),
     )
 
 

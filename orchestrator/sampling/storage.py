@@ -10,8 +10,10 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from orchestrator.home import Home
 from orchestrator.record import StudyRecord
+from orchestrator.sampling.choice import enqueue
+from orchestrator.sampling.point import Point
 from orchestrator.sampling.reading import Choice, read_studies
-from orchestrator.sampling.study import Point, SampledStudy
+from orchestrator.sampling.study import SampledStudy
 from orchestrator.sqlite import tune_connections
 from search_spaces.errors import StoreError
 from search_spaces.space import Space
@@ -89,7 +91,7 @@ class Sampling:
             if full not in optuna.get_all_study_names(self._storage):
                 study = optuna.create_study(study_name=full, storage=self._storage, direction="minimize")
                 for point in points:
-                    study.enqueue_trial(dict(point.params), user_attrs={"overrides": dict(point.overrides)})
+                    enqueue(study, point)
                 study.set_user_attr("strategy", strategy)
                 study.set_user_attr("definition", dict(definition))
         opened = self.load(campaign, name)

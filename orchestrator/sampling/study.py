@@ -6,8 +6,8 @@ whose owner is dead goes back to the queue with its number and its parameters.
 """
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import optuna
@@ -16,44 +16,15 @@ from optuna.trial import FrozenTrial
 
 from orchestrator.owner import Owner
 from orchestrator.record import StudyRecord, TrialRecord
-from orchestrator.sampling.choice import choose_pruner, choose_sampler, suggest
+from orchestrator.sampling.choice import choose_pruner, choose_sampler, enqueue, suggest
+from orchestrator.sampling.point import Claim, Point
 from orchestrator.sampling.records import study_record, trial_record
 from search_spaces.campaign import PrunerSettings, SamplerSettings
 from search_spaces.errors import StudyMismatchError
-from search_spaces.space import Space, Value
+from search_spaces.space import Space
 from trainers.spec import EpochReport, TrialOutcome
 
 MAX_DEATHS = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Point:
-    """A point to try before any search.
-
-    Attributes:
-        params: Values of axes; those left out are sampled.
-        overrides: Settings laid over the result, outside the space: a reference such as greedy decoding.
-    """
-
-    params: Mapping[str, Value]
-    overrides: Mapping[str, Value]
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """A trial that is ours to run.
-
-    Attributes:
-        number: Its number within the study.
-        params: Its point, by dotted name.
-        overrides: Settings laid over the point.
-        run_id: Its run in MLflow if it has been started before.
-    """
-
-    number: int
-    params: Mapping[str, Value]
-    overrides: Mapping[str, Value]
-    run_id: str
 
 
 class SampledStudy:
@@ -97,7 +68,9 @@ class SampledStudy:
         """Note something of a trial; plain values."""
         self._storage.set_trial_user_attr(self._id(number), key, value)
 
-    def claim(self, owner: Owner, budget: int, sampler: SamplerSettings, seed: int, count: int = 1) -> list[Claim]:
+    def claim(
+        self, owner: Owner, budget: int, sampler: SamplerSettings, seed: int, count: int = 1, kept: int = 0
+    ) -> list[Claim]:
         """Take the next trials: those that wait, then new ones while the budget lasts.
 
         Args:
@@ -106,6 +79,7 @@ class SampledStudy:
             sampler: How a new point is chosen.
             seed: Seed of the choice; together with the trial's number it decides the point.
             count: How many to take at most.
+            kept: Trials of the budget that are for repeats of its points.
 
         Returns:
             The claims; none when nothing is left to take.
@@ -113,7 +87,8 @@ class SampledStudy:
         with self._lock:
             trials = self._study.get_trials(deepcopy=False)
             waiting = sum(trial.state is optuna.trial.TrialState.WAITING for trial in trials)
-            numbers = range(len(trials), max(len(trials), budget))
+            repeats = sum("repeats" in trial.user_attrs for trial in trials)
+            numbers = range(len(trials), max(len(trials), budget - max(kept - repeats, 0)))
             seeds = [*[len(trials)] * waiting, *numbers][:count]
             return [self._ask(owner, sampler, (seed * 1_000_003 + known) % 2**31) for known in seeds]
 
@@ -126,6 +101,22 @@ class SampledStudy:
         trial.set_user_attr("owner", asdict(owner))
         noted = trial.user_attrs
         return Claim(trial.number, trial.params, noted.get("overrides", {}), noted.get("run_id", ""))
+
+    def append(self, points: Sequence[Point], known: int) -> bool:
+        """Put points at the end of the queue, unless the study has grown since they were chosen.
+
+        Args:
+            points: The points.
+            known: Trials that the study had then.
+
+        Returns:
+            Whether there is something to claim now, of these points or of another process's.
+        """
+        with self._lock:
+            if len(self._study.get_trials(deepcopy=False)) == known:
+                for point in points:
+                    enqueue(self._study, point)
+            return bool(self._study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.WAITING,)))
 
     def beat(self, number: int, owner: Owner) -> None:
         """Renew the lease of a running trial."""

@@ -5,7 +5,7 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,9 @@ from orchestrator.home import Home
 from orchestrator.record import TrialRecord
 from trainers.outcomes import HYPOTHESES
 from trainers.store import Store
+
+Fill = Callable[[Path], None]
+"""Puts files into an empty folder."""
 
 _COLUMNS = ("errors", "words", "reference", "hypothesis", "substitutions", "deletions", "insertions", "id")
 

@@ -134,6 +134,12 @@ def project_study(study: StudyRecord) -> Projection:
     if best is not None and best.dev_wer is not None:
         tags["best_trial"] = str(best.number)
         metrics["best_wer"] = best.dev_wer
+    promoted = next((trial for trial in study.trials if trial.promoted), None)
+    if promoted is not None and promoted.dev_wer is not None:
+        tags["promoted_trial"] = str(promoted.number)
+        metrics["promoted_wer"] = promoted.dev_wer
+    if study.advice:
+        tags["advice"] = _cut("\n".join(study.advice), _TAG_CHARACTERS)
     noise = seed_noise(study)
     if noise is not None:
         metrics |= {"dev_mean": noise.mean, "dev_sd": noise.sd, "replicates": float(noise.replicates)}
@@ -258,6 +264,7 @@ def _tags(record: TrialRecord, parent: str) -> dict[str, str]:
         "state": record.state.value,
         "seed": "" if record.seed is None else str(record.seed),
         "key": record.key,
+        "repeats": "" if record.repeats is None else str(record.repeats),
         "deaths": str(record.deaths) if record.deaths else "",
         "error": record.error,
         "decoder": outcome.decoder if outcome else "",

@@ -73,6 +73,13 @@ class Seen:
     tags: dict[str, str] = field(default_factory=dict)
 
 
+def choose_run(runs: Sequence[Seen], run_id: str, key: str) -> Seen | None:
+    """Of the runs that show one record: the one it names, or one that shows the same attempt."""
+    named = [run for run in runs if run.run_id == run_id]
+    same = [run for run in runs if run.tags.get("key", "") in ("", key)]
+    return next(iter([*named, *same]), None)
+
+
 class RunStore:
     """The tracking store of a home.
 
@@ -259,10 +266,10 @@ class RunStore:
             place_text(text, place / name)
 
     def log_folder(self, run: Run, folder: Path, name: str) -> None:
-        """Make the files of a folder artifacts of a run."""
+        """Make the files of a folder artifacts of a run, in a folder of that name; at the top where it is empty."""
         place = self._place(run)
         if place is None:
-            self.client.log_artifacts(run.info.run_id, str(folder), name)
+            self.client.log_artifacts(run.info.run_id, str(folder), name or None)
         else:
             link_folder(folder, place / name)
 

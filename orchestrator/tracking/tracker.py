@@ -14,10 +14,10 @@ from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 from orchestrator.home import Home
 from orchestrator.record import StudyRecord, TrialRecord, TrialState
-from orchestrator.tracking.files import TrialFolders
+from orchestrator.tracking.files import Fill, TrialFolders
 from orchestrator.tracking.projection import epoch_metrics, project_study, project_trial, split_finite, study_path
 from orchestrator.tracking.registry import Registry
-from orchestrator.tracking.store import CURVE, DIGEST, FAILURES, RunStore, Seen, first_line
+from orchestrator.tracking.store import CURVE, DIGEST, FAILURES, RunStore, Seen, choose_run, first_line
 from orchestrator.tracking.writer import Writer
 from trainers.spec import EpochReport
 
@@ -167,24 +167,25 @@ class Tracker:
         self._draw(record.run_id)
         self._writer.write(record, None, TrialFolders())
 
-    @_harmless(lambda self, study, finished: None)
-    def study_done(self, study: StudyRecord, finished: bool) -> None:
-        """Close the run of a study, and mark its best trial.
+    @_harmless(lambda self, study, finished, fill=None: None)
+    def study_done(self, study: StudyRecord, finished: bool, fill: Fill | None = None) -> None:
+        """Close the run of a study, and mark its promoted trial.
 
         Args:
             study: The study.
             finished: Whether it has come to its end; otherwise it can be continued, or others still work on it.
+            fill: Makes the files that the run shows beside the record; None if there are none.
         """
         self._open.discard(study_path(study))
         open_status = "RUNNING" if study.count(TrialState.RUNNING) else "SCHEDULED"
-        self._writer.write_study(study, None, "FINISHED" if finished else open_status)
+        self._writer.write_study(study, None, "FINISHED" if finished else open_status, fill)
         for trial in study.trials:
             if trial.promoted:
                 self._writer.mark(trial)
 
     @_harmless(lambda self, record: None)
     def promote(self, record: TrialRecord) -> None:
-        """Mark a trial as its study's best, and no other one of the study."""
+        """Mark a trial as promoted for its study, and no other one of the study."""
         self._writer.mark(record)
 
     @_harmless(lambda self, campaign, run_id, folder, description="", tags=None: 0)
@@ -235,7 +236,12 @@ class Tracker:
         if version and version != self._registry.pointed(campaign):
             self._registry.point(campaign, version)
 
-    def sync(self, studies: Sequence[StudyRecord], folders: Callable[[TrialRecord], TrialFolders]) -> dict[str, str]:
+    def sync(
+        self,
+        studies: Sequence[StudyRecord],
+        folders: Callable[[TrialRecord], TrialFolders],
+        fills: Callable[[StudyRecord], Fill | None] = lambda study: None,
+    ) -> dict[str, str]:
         """Let MLflow say what the records say, run for run.
 
         Makes runs that are missing, after looking for one that a killed process left without telling anyone its id;
@@ -245,6 +251,7 @@ class Tracker:
         Args:
             studies: Studies with all their trials.
             folders: What a trial left behind.
+            fills: Makes the files that a study's run shows beside the record; None if there are none.
 
         Returns:
             Ids of the runs that the records do not know yet, by the trial's name, or ``campaign/study``.
@@ -259,7 +266,7 @@ class Tracker:
             if study.campaign not in looks:
                 looks[study.campaign] = self._look(study.campaign)
             seen = looks[study.campaign]
-            parent = self._sync_study(study, seen)
+            parent = self._sync_study(study, seen, fills(study))
             if not parent:
                 continue
             if parent != study.run_id:
@@ -278,18 +285,18 @@ class Tracker:
             found.setdefault(run.tags.get("record", ""), []).append(run)
         return found
 
-    @_harmless(lambda self, study, seen: "")
-    def _sync_study(self, study: StudyRecord, seen: Mapping[str, list[Seen]]) -> str:
+    @_harmless(lambda self, study, seen, fill: "")
+    def _sync_study(self, study: StudyRecord, seen: Mapping[str, list[Seen]], fill: Fill | None) -> str:
         path = study_path(study)
-        run = _choose(seen.get(path, []), study.run_id, "")
+        run = choose_run(seen.get(path, []), study.run_id, "")
         shown = project_study(study)
         if run is None:
-            return self._writer.write_study(study, None, shown.status)
+            return self._writer.write_study(study, None, shown.status, fill)
         self._writer.note(path, run.run_id)
         left = run.status == "RUNNING" and path not in self._open and shown.status != "RUNNING"
         status = shown.status if left else run.status
         if run.tags.get(DIGEST) != replace(shown, status=status).digest or status != run.status:
-            self._writer.write_study(replace(study, run_id=run.run_id), None, status)
+            self._writer.write_study(replace(study, run_id=run.run_id), None, status, fill)
         return run.run_id
 
     @_harmless(lambda self, record, parent, seen, folders: self._writer.known(record.name, record.run_id))
@@ -301,7 +308,7 @@ class Tracker:
         folders: Callable[[TrialRecord], TrialFolders],
     ) -> str:
         runs = seen.get(record.name, [])
-        run = _choose(runs, record.run_id, record.key)
+        run = choose_run(runs, record.run_id, record.key)
         for other in runs:
             if run is not None and other is not run and other.tags.get("key") == record.key:
                 self._store.delete(other.run_id)
@@ -325,10 +332,3 @@ class Tracker:
             _log.warning(
                 "MLflow could not be written: %s; the work goes on, and a sync will make up for it", first_line(error)
             )
-
-
-def _choose(runs: Sequence[Seen], run_id: str, key: str) -> Seen | None:
-    """Of the runs that show one record: the one it names, or one that shows the same attempt."""
-    named = [run for run in runs if run.run_id == run_id]
-    same = [run for run in runs if run.tags.get("key", "") in ("", key)]
-    return next(iter([*named, *same]), None)

@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from orchestrator.record import StudyRecord, TrialRecord, TrialState
-from orchestrator.tracking.files import TrialFolders, hypotheses_csv, to_yaml
+from orchestrator.tracking.files import Fill, TrialFolders, hypotheses_csv, to_yaml
 from orchestrator.tracking.projection import PARENT, milliseconds, project_study, project_trial, study_path
 from orchestrator.tracking.store import DIGEST, RunStore
 from trainers.outcomes import HYPOTHESES
@@ -65,8 +67,17 @@ class Writer:
         if record.state is TrialState.FAILED and folders.log is not None and folders.log.is_file():
             self._store.log_text(run, folders.log.read_text(encoding="utf-8", errors="replace"), "trial.log")
 
-    def write_study(self, study: StudyRecord, definition: Mapping[str, Any] | None, status: str) -> str:
-        """Let a study's run show its record in a given state, and return its id."""
+    def write_study(
+        self, study: StudyRecord, definition: Mapping[str, Any] | None, status: str, fill: Fill | None = None
+    ) -> str:
+        """Let a study's run show its record in a given state, and return its id.
+
+        Args:
+            study: The study.
+            definition: What its trials are made from; None leaves what is shown of it.
+            status: The state.
+            fill: Makes the files that it shows beside the record; None if there are none.
+        """
         path = study_path(study)
         run = self._find(study.campaign, path, study.run_id, "", search=True)
         shown = replace(project_study(study), status=status)
@@ -79,6 +90,10 @@ class Writer:
             self._store.log_text(run, to_yaml(definition), "definition.yaml")
             self._store.tag(run_id, "definition", digest(dict(definition)))
         if run.info.status != shown.status or run.data.tags.get(DIGEST) != shown.digest:
+            if fill is not None:
+                with TemporaryDirectory() as folder:
+                    fill(Path(folder))
+                    self._store.log_folder(run, Path(folder), "")
             self._store.bring(run, shown)
         return run_id
 
@@ -92,7 +107,7 @@ class Writer:
         return run
 
     def mark(self, record: TrialRecord) -> None:
-        """Mark a trial as its study's best, and no other one of the study."""
+        """Mark a trial as promoted for its study, and no other one of the study."""
         run_id = self.known(record.name, record.run_id)
         marked = self._store.search(record.campaign, {"study": record.study, "promoted": "true"})
         for run in marked:

@@ -9,6 +9,8 @@ from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, mo
 
 from search_spaces.axes.section import Section, mistakes_at
 
+_WIDEST = 10_000  # hypotheses
+
 
 class DecodingSettings(Section):
     """Score of a hypothesis: log P_CTC + alpha * ln P_LM + beta * words, in nats.
@@ -33,7 +35,7 @@ class DecodingSettings(Section):
     method: Literal["greedy", "beam"] = "greedy"
     alpha: float = Field(0.5, ge=0, le=20)
     beta: float = Field(1.5, ge=-50, le=50)
-    beam_width: int = Field(50, ge=1, le=10_000)
+    beam_width: int = Field(50, ge=1, le=_WIDEST)
     token_min_logp: float = Field(-5.0, le=0)
     beam_prune_logp: float = Field(-10.0, le=0)
     unknown_offset: float = Field(-10.0, ge=-1000, le=0)
@@ -41,6 +43,14 @@ class DecodingSettings(Section):
     prior_scale: float = Field(0.0, ge=0, le=5)
     blank_bias: float = Field(0.0, ge=-50, le=50)
     posteriors: str = ""
+
+    def widened(self) -> dict[str, float | int]:
+        """Thresholds and width of a wider search at the same point: at least -7, -20 and 100."""
+        return {
+            "token_min_logp": min(self.token_min_logp - 2, -7.0),
+            "beam_prune_logp": min(self.beam_prune_logp - 10, -20.0),
+            "beam_width": min(max(2 * self.beam_width, 100), _WIDEST),
+        }
 
 
 def _listed(value: Any) -> Any:

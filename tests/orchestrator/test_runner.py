@@ -6,11 +6,13 @@ import shutil
 import sys
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
 from orchestrator.dry_run import dry_run
 from orchestrator.engines.local import LocalEngine
+from orchestrator.home import Home
 from orchestrator.leaderboard import leaderboard
 from orchestrator.observer import Observer
 from orchestrator.owner import Owner
@@ -18,6 +20,7 @@ from orchestrator.promotion import Champions, best_of
 from orchestrator.record import TrialState
 from orchestrator.runner import Runner
 from orchestrator.sampling import Sampling
+from orchestrator.surface import errors_in, find_surface
 from orchestrator.tracking import Tracker
 from search_spaces.campaign import SamplerSettings
 from search_spaces.errors import ModelError, StudyMismatchError, UserError
@@ -130,10 +133,12 @@ def test_greedy_decoding_of_both_sources_comes_first_and_equals_their_training_t
     assert all(trial.outcome.decoder.startswith("beam") for trial in decoding.trials[2:])
 
 
-def test_the_best_of_each_study_and_of_the_campaign_is_promoted(finished):
+def test_one_trial_of_each_study_and_the_best_of_these_for_the_campaign_is_promoted(finished):
     _, records, notes = finished
     for study in records:
-        assert [trial.number for trial in study.trials if trial.promoted] == [study.best.number]
+        assert [trial.number for trial in study.trials if trial.promoted] == [study.result.number]
+        assert study.promoted_beside == study.best.number
+    assert [study.result for study in records if study.strategy != "decoding"] == [study.best for study in records[:2]]
     ((champion, _),) = [event for event in notes.of("promoted") if event[1] == "champion"]
     assert champion.name == best_of(records).name
     board = leaderboard(records, champion)
@@ -453,3 +458,49 @@ def test_a_trial_of_several_generations_has_one_curve_and_says_what_each_gained(
     assert trial.outcome.notes[0].startswith("generation 1 of 2: ")
     seen = [report for one, report in notes.of("epoch") if one.study == "self_distillation"]
     assert [report.epoch for report in seen] == [report.epoch for report in epochs]
+
+
+def test_a_decoding_study_searches_its_best_points_again_promotes_the_middle_and_shows_its_surface(
+    tiny_campaign, finished, tmp_path, monkeypatch
+):
+    elsewhere = shutil.copytree(finished[0].home.champions / "tiny", tmp_path / "elsewhere")
+    tiny_campaign.rewrite("posteriors: [baseline, self_distillation]", f"posteriors: {elsewhere}")
+    tiny_campaign.rewrite("trials: 5", "trials: 32")
+    campaign, home = tiny_campaign.read(), tiny_campaign.home
+    (study,), notes = run(campaign, home, ["decoding"])
+    assert study.count(TrialState.COMPLETE) == len(study.trials) == 32
+    again = [trial for trial in study.trials if trial.repeats is not None]
+    assert [trial.number for trial in again] == [30, 31]
+    for trial in again:
+        settings, before = trial.settings["decoding"], study.trials[trial.repeats].settings["decoding"]
+        assert (settings["token_min_logp"], settings["beam_prune_logp"], settings["beam_width"]) == (-7, -20, 100)
+        assert (settings["alpha"], settings["beta"]) == (before["alpha"], before["beta"])
+
+    surface = find_surface(campaign.studies["decoding"].space, study.trials, errors_in(Store(home.store)))
+    assert study.promoted == surface.middle.number == study.result.number
+    assert f"study decoding: {surface}" in [text for (text,) in notes.of("note")]
+
+    def shown():
+        client = MlflowClient(Home.here().tracking_uri)
+        (parent,) = client.search_runs(
+            [client.get_experiment_by_name("tiny").experiment_id], "tags.record = 'tiny/decoding'"
+        )
+        files = {item.path for item in client.list_artifacts(parent.info.run_id)}
+        return parent, files, client
+
+    parent, files, client = shown()
+    assert parent.data.tags["best_trial"] == str(study.best.number)
+    assert parent.data.tags["promoted_trial"] == str(study.promoted)
+    assert parent.data.metrics["promoted_wer"] == pytest.approx(study.result.dev_wer)
+    assert {"surface.csv", "surface.pdf", "surface.png"} <= files
+    table = pd.read_csv(client.download_artifacts(parent.info.run_id, "surface.csv", str(tmp_path)))
+    assert sorted(table["trial"]) == list(range(32))
+    assert table.loc[table["promoted"], "trial"].tolist() == [study.promoted]
+    assert table.loc[table["lowest"], "trial"].tolist() == [study.best.number]
+    assert set(table.loc[table["within_noise"], "trial"]) == {trial.number for trial in surface.flat}
+    assert client.get_run(again[0].run_id).data.tags["repeats"] == str(again[0].repeats)
+
+    shutil.rmtree(home.artifacts)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home.root}/another.db")
+    run(campaign, Home.here(), ["decoding"])
+    assert {"surface.csv", "surface.pdf", "surface.png"} <= shown()[1]

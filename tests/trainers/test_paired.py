@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from search_spaces.errors import ScoringError
-from trainers.scoring.paired import paired_gain
+from trainers.scoring.paired import gain_of_counts, paired_gain
 from trainers.scoring.wer import score_set
 
 words = st.lists(st.sampled_from("ABC"), min_size=1, max_size=5).map(" ".join)
@@ -54,3 +54,13 @@ def test_one_utterance_shows_no_gain_and_sets_of_other_sizes_are_refused():
         paired_gain(["A", "B"], ["A", "B"], ["A"])
     with pytest.raises(ScoringError, match="no word"):
         paired_gain(["", ""], ["A", "B"], ["A", "B"])
+
+
+def test_the_gain_of_texts_is_that_of_their_counts():
+    references, before, after = ["A B", "A", "C C C"], ["A", "B", "C C C"], ["A B", "B B", "C"]
+    assert paired_gain(references, before, after) == gain_of_counts([1, 1, 0], [0, 2, 2], [2, 1, 3])
+
+
+def test_counts_over_no_words_are_refused():
+    with pytest.raises(ScoringError, match="no word"):
+        gain_of_counts([1, 0], [0, 0], [0, 0])

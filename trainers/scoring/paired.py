@@ -8,7 +8,10 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from trainers.artifacts import Score
+import numpy as np
+from numpy.typing import ArrayLike
+
+from search_spaces.errors import ScoringError
 from trainers.scoring.power import difference_error
 from trainers.scoring.wer import score_pair
 
@@ -40,8 +43,23 @@ def paired_gain(references: Iterable[str], before: Iterable[str], after: Iterabl
     """
     said = list(references)
     ours, theirs = ([score_pair(*pair) for pair in zip(said, texts, strict=True)] for texts in (before, after))
-    points = sum(ours, Score()).wer - sum(theirs, Score()).wer
-    if len(said) < 2:
-        return Gain(points, math.inf)
     first, second = ([score.errors for score in scores] for scores in (ours, theirs))
-    return Gain(points, difference_error(first, second, [score.words for score in ours]))
+    return gain_of_counts(first, second, [score.words for score in ours])
+
+
+def gain_of_counts(before: ArrayLike, after: ArrayLike, words: ArrayLike) -> Gain:
+    """The gain of one system over another, from what each got wrong.
+
+    Args:
+        before: Errors of the one system in each utterance, (utterances,).
+        after: Errors of the other, whose gain it is, (utterances,).
+        words: Reference words of each utterance, (utterances,).
+
+    Raises:
+        ScoringError: There is no reference word.
+    """
+    total = np.sum(words)
+    if not total:
+        raise ScoringError("the references hold no word: there is nothing that a gain could be a share of")
+    points = float(100 * (np.sum(before) - np.sum(after)) / total)
+    return Gain(points, difference_error(before, after, words) if np.size(words) > 1 else math.inf)

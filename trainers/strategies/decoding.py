@@ -44,6 +44,7 @@ class Decoding(Strategy):
         requires=("language_model",),
         trains=False,
         first=({"decoding.method": "greedy"},),
+        surface=True,
         fixed={"decoding.method": "beam"},
     )
 

@@ -1,0 +1,38 @@
+"""Points that wait to be tried, and trials that were claimed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from search_spaces.space import Value
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A point to try before any search, or after it.
+
+    Attributes:
+        params: Values of axes; those left out are sampled.
+        overrides: Settings laid over the result, outside the space: a reference such as greedy decoding.
+        repeats: Number of the trial whose point it repeats with `overrides`; None for a point of its own.
+    """
+
+    params: Mapping[str, Value]
+    overrides: Mapping[str, Value]
+    repeats: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A trial that is ours to run.
+
+    Attributes:
+        number: Its number within the study.
+        params: Its point, by dotted name.
+        overrides: Settings laid over the point.
+        run_id: Its run in MLflow if it has been started before.
+    """
+
+    number: int
+    params: Mapping[str, Value]
+    overrides: Mapping[str, Value]
+    run_id: str
