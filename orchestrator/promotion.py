@@ -10,13 +10,16 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from orchestrator.champion import champion_among, champion_folder, read_provenance
+from orchestrator.gate import BY_HAND, Decision, first, judge
 from orchestrator.home import Home
 from orchestrator.record import StudyRecord, TrialRecord
 from orchestrator.tracking import Tracker
 from search_spaces.axes.decoding import DecodingSettings
+from search_spaces.campaign import PromotionSettings
 from search_spaces.errors import UserError
 from trainers.decoding.language_model import LanguageModelFiles
-from trainers.recogniser import Recogniser, export_system
+from trainers.recogniser import export_system
 from trainers.store import Store
 
 
@@ -45,18 +48,59 @@ class Champions:
 
     def current(self, campaign: str) -> Path | None:
         """Folder of a campaign's champion; None before there is one."""
-        link = self._home.champions / campaign
-        return link.resolve() if link.is_symlink() and link.exists() else None
+        return champion_folder(self._home, campaign)
 
     def versions(self, campaign: str) -> list[Path]:
         """Folders of every system that was champion, the oldest first."""
         folder = self._versions(campaign)
         return sorted(path for path in folder.iterdir() if path.name.isdigit()) if folder.is_dir() else []
 
-    def promote(self, record: TrialRecord) -> Path:
+    def challenge(
+        self, challenger: TrialRecord, studies: Sequence[StudyRecord], promotion: PromotionSettings
+    ) -> Decision:
+        """Make a trial the champion if it is better than the present one by more than noise, or if there is none.
+
+        A system that was taken back by `undo` does not come again by itself.
+
+        Args:
+            challenger: A complete trial.
+            studies: All studies of the campaign with their trials.
+            promotion: What the campaign asks for.
+        """
+        decision = self._decide(challenger, studies, promotion)
+        if decision.passes:
+            self.promote(challenger, decision)
+        return decision
+
+    def _decide(
+        self, challenger: TrialRecord, studies: Sequence[StudyRecord], promotion: PromotionSettings
+    ) -> Decision:
+        outcomes = self._home.store / "outcomes"
+        folder = self.current(challenger.campaign)
+        if folder is None:
+            promoted = [trial for study in studies for trial in study.trials if trial.promoted]
+            rivals = [trial for trial in promoted if trial.key != challenger.key and trial.dev_wer is not None]
+            return first(challenger, rivals, studies, outcomes)
+        key = read_provenance(folder)["key"]
+        if key == challenger.key:
+            return Decision(True, "it is the champion already", {})
+        taken_back = [path for path in self.versions(challenger.campaign) if path.name > folder.name]
+        again = f"orchestrator promote {challenger.campaign} --study {challenger.study} --trial {challenger.number}"
+        if challenger.key in [read_provenance(path)["key"] for path in taken_back]:
+            return Decision(False, f"it was champion and was taken back; {again} brings it back", {})
+        champion = champion_among(self._home, challenger.campaign, studies)
+        if champion is None:
+            return Decision(False, f"the trial of the champion in {folder} is not stored here; {again} passes it", {})
+        return judge(challenger, champion, studies, outcomes, promotion)
+
+    def promote(self, record: TrialRecord, decision: Decision = BY_HAND) -> Path:
         """Make a complete trial's system the champion: folder, link, registry, alias.
 
         Promoting what is champion already changes nothing but mends an alias that does not follow.
+
+        Args:
+            record: The trial.
+            decision: Why it is promoted.
 
         Raises:
             UserError: The trial is not complete.
@@ -64,8 +108,8 @@ class Champions:
         if record.dev_wer is None or record.outcome is None:
             raise UserError(f"{record.name} is {record.state}; only a complete trial can be promoted")
         current = self.current(record.campaign)
-        if current is None or Recogniser.load(current).provenance["key"] != record.key:
-            current = self._export(record)
+        if current is None or read_provenance(current)["key"] != record.key:
+            current = self._export(record, current, decision)
             self._point(record.campaign, current)
         self._follow(record.campaign, current)
         return current
@@ -77,17 +121,18 @@ class Champions:
             UserError: There is none.
         """
         current = self.current(campaign)
-        earlier = [path for path in self.versions(campaign) if current is not None and path.name < current.name]
-        if not earlier:
+        before: str | None = read_provenance(current)["promoted"]["before"] if current is not None else None
+        if before is None:
             raise UserError(f"campaign {campaign} has no earlier champion to go back to")
-        self._point(campaign, earlier[-1])
-        self._follow(campaign, earlier[-1])
-        return earlier[-1]
+        earlier = self._versions(campaign) / before
+        self._point(campaign, earlier)
+        self._follow(campaign, earlier)
+        return earlier
 
     def _versions(self, campaign: str) -> Path:
         return self._home.champions / ".versions" / campaign
 
-    def _export(self, record: TrialRecord) -> Path:
+    def _export(self, record: TrialRecord, before: Path | None, decision: Decision) -> Path:
         outcome = record.outcome
         assert outcome is not None  # promote() has seen to it
         decoding = DecodingSettings.model_validate(record.settings.get("decoding", {}))
@@ -107,6 +152,7 @@ class Champions:
             "run_id": record.run_id,
             "dev_wer": record.dev_wer,
             "params": dict(record.params),
+            "promoted": {"why": decision.reason, "before": before and before.name, **decision.facts},
             **{f"from_{name}": value for name, value in record.provenance.items()},
         }
         prior = self._store.path("priors", outcome.prior) if outcome.prior else None
@@ -126,5 +172,6 @@ class Champions:
 
     def _follow(self, campaign: str, folder: Path) -> None:
         """Let the registry's alias name the version that the link names."""
-        provenance = Recogniser.load(folder).provenance
-        self._tracker.follow_champion(campaign, folder, provenance["run_id"], provenance["key"])
+        provenance = read_provenance(folder)
+        why = {f"promoted.{name}": str(value) for name, value in provenance["promoted"].items() if value is not None}
+        self._tracker.follow_champion(campaign, folder, provenance["run_id"], provenance["key"], why)

@@ -17,14 +17,14 @@ from orchestrator.planning import feature_fingerprints, make_spec
 from orchestrator.preparation import prepare
 from orchestrator.promotion import Champions, best_of
 from orchestrator.provenance import provenance
-from orchestrator.record import StudyRecord, TrialRecord
+from orchestrator.record import StudyRecord
 from orchestrator.sampling import Claim, Sampling
 from orchestrator.seed_noise import seed_noise
 from orchestrator.stored import in_order
 from orchestrator.study_run import StudyRun
 from orchestrator.surface import errors_in
 from orchestrator.surface_files import surface_files
-from orchestrator.tracking import Fill, Tracker, TrialFolders, trial_folders
+from orchestrator.tracking import Fill, Tracker, trial_folders
 from search_spaces.campaign import Campaign
 from search_spaces.errors import UserError
 from trainers.spec import TrialSpec
@@ -222,13 +222,10 @@ class Runner:
     def _ended(self, study: StudyRun, number: int) -> None:
         record = study.sampled.trial(number)
         if record.state.finished:
-            self._tracker.finish(record, study.run_id, self._folders(record))
+            self._tracker.finish(record, study.run_id, trial_folders(self._home, record))
         else:
             self._tracker.release(record)
         self._observer.ended(record)
-
-    def _folders(self, record: TrialRecord) -> TrialFolders:
-        return trial_folders(self._home, record)
 
     def _study_files(self, record: StudyRecord) -> Fill | None:
         return surface_files(self._studies[record.name].definition, record, self._errors_of)
@@ -259,13 +256,16 @@ class Runner:
         return found
 
     def _crown(self) -> None:
-        """Make the best promoted trial of the whole campaign its champion, once every study has ended."""
+        """Let the best promoted trial of the whole campaign challenge its champion, once every study has ended."""
         if not all(study.closed for study in self._studies.values()):
             return
-        best = best_of(in_order(self._campaign, self._sampling.records(self._campaign.name)))
+        stored = self._sampling.records(self._campaign.name)
+        best = best_of(in_order(self._campaign, stored))
         if best is not None:
-            self._champions.promote(best)
-            self._observer.promoted(best, "champion")
+            decision = self._champions.challenge(best, stored, self._campaign.promotion)
+            if decision.passes:
+                self._observer.promoted(best, "champion")
+            self._observer.note(f"{best.study}#{best.number}: {decision.reason}")
 
     def _keep_alive(self) -> None:
         """Renew the leases of our trials, and take over those of the dead, a few times a lease."""
@@ -296,7 +296,9 @@ class Runner:
 
     def _sync(self) -> None:
         """Let MLflow say what the records say, and let the records know the runs that were made for it."""
-        made = self._tracker.sync(self._records(), self._folders, self._study_files)
+        made = self._tracker.sync(
+            self._records(), lambda record: trial_folders(self._home, record), self._study_files
+        )
         for name, study in self._studies.items():
             run_id = made.get(f"{self._campaign.name}/{name}")
             if run_id:

@@ -53,6 +53,19 @@ class PrunerSettings(_Kind):
     reduction: int = Field(3, ge=2)
 
 
+class PromotionSettings(_Kind):
+    """When a better trial takes the place of a campaign's champion.
+
+    Attributes:
+        kind: ``beyond_noise`` asks for a paired difference on dev that is more than noise; of two that noise does not
+            tell apart the one with fewer weights is taken if its WER is no higher. ``always`` takes the lowest dev WER.
+        level: Probability of taking a challenger for better or worse that is equal.
+    """
+
+    kind: Literal["beyond_noise", "always"] = "beyond_noise"
+    level: float = Field(0.05, gt=0, lt=1)
+
+
 @dataclass(frozen=True, slots=True)
 class DataFiles:
     """The sets of a campaign, each a file or a folder.
@@ -115,6 +128,7 @@ class Campaign:
         settings: Settings of every trial before a study's own, as a tree of plain values.
         studies: The studies by name, each after those it needs.
         baseline: The study that every other is compared with.
+        promotion: When a better trial takes the place of the champion.
         changes: Values by dotted name that took the place of those in the file.
     """
 
@@ -124,6 +138,7 @@ class Campaign:
     settings: Mapping[str, Any]
     studies: Mapping[str, StudyDefinition]
     baseline: str | None = None
+    promotion: PromotionSettings = field(default_factory=PromotionSettings)
     changes: Mapping[str, Any] = field(default_factory=dict)
 
     def with_needs(self, study: str) -> tuple[str, ...]:

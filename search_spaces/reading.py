@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from search_spaces.axes.decoding import FILE_SETTINGS
 from search_spaces.axes.settings import Settings, overlay
-from search_spaces.campaign import CAMPAIGN_NAME, Campaign, DataFiles, StudyDefinition
+from search_spaces.campaign import CAMPAIGN_NAME, Campaign, DataFiles, PromotionSettings, StudyDefinition
 from search_spaces.checking import Checker, fields_at, find_file, plain_message, unknown_name
 from search_spaces.errors import CampaignError, Mistake
 from search_spaces.schema import Catalogue
@@ -18,7 +18,7 @@ from search_spaces.sealing import SealedFile
 from search_spaces.source import Place, read_source
 from search_spaces.study_reading import read_study
 
-_KEYS = ("campaign", "data", "baseline", "studies")
+_KEYS = ("campaign", "data", "baseline", "promotion", "studies")
 
 
 def read_campaign(path: Path, catalogue: Catalogue | None = None, changes: Mapping[str, Any] | None = None) -> Campaign:
@@ -48,9 +48,10 @@ def read_campaign(path: Path, catalogue: Catalogue | None = None, changes: Mappi
     written = root["studies"] if isinstance(root.get("studies"), dict) else {}
     if baseline is not None and baseline not in written:
         check.add(("baseline",), unknown_name("study", str(baseline), written))
+    promotion = _read_promotion(check, root.get("promotion", {}))
     if check.mistakes or data is None:
         raise CampaignError(path, check.mistakes)
-    return Campaign(name, path, data, settings, studies, baseline, changes or {})
+    return Campaign(name, path, data, settings, studies, baseline, promotion, changes or {})
 
 
 def _read_name(check: Checker, root: Mapping[str, Any]) -> str:
@@ -95,6 +96,14 @@ def _read_data(check: Checker, data: Any) -> DataFiles | None:
     if len({train, dev, test}) < 3:
         check.add(("data",), "train, dev and test must be different files: a set that is trained on cannot select")
     return DataFiles(train, dev, None if test is None else SealedFile(test))
+
+
+def _read_promotion(check: Checker, value: Any) -> PromotionSettings:
+    try:
+        return PromotionSettings.model_validate(value)
+    except ValidationError as error:
+        check.validation(("promotion",), error, PromotionSettings)
+        return PromotionSettings()
 
 
 def _read_settings(check: Checker, root: Mapping[str, Any]) -> dict[str, Any]:

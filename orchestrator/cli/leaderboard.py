@@ -33,11 +33,11 @@ def command(
     from rich.console import Console
 
     from orchestrator import leaderboard as boards
+    from orchestrator.champion import champion_among
     from orchestrator.home import Home
     from orchestrator.leaderboard import formats
     from orchestrator.leaderboard.terminal import board
     from orchestrator.leaderboard.view import arrange
-    from orchestrator.promotion import best_of
     from orchestrator.stored import in_order, stored_studies
     from search_spaces.errors import UserError
     from search_spaces.finding import find_campaign
@@ -53,9 +53,11 @@ def command(
         raise UserError(
             f"campaign {campaign.name} has not been run here; run it with: orchestrator run {campaign.name}"
         )
-    evidence = boards.read_evidence(studies, Home.here().store / "outcomes")
+    home = Home.here()
+    evidence = boards.read_evidence(studies, home.store / "outcomes")
+    champion = champion_among(home, campaign.name, studies)
     who = boards.read_speakers(campaign.data.dev) if speakers else None
-    table = arrange(boards.leaderboard(studies, best_of(studies), campaign, evidence, who), order, filters)
+    table = arrange(boards.leaderboard(studies, champion, campaign, evidence, who), order, filters)
     written = {csv: formats.as_csv, markdown: formats.as_markdown, latex: formats.as_latex}
     for file, form in written.items():
         if file is not None:

@@ -52,10 +52,10 @@ def command(
 
     CAMPAIGN/STUDY runs one study and what it needs. What was finished is not run again; what was interrupted goes on.
     """
+    from orchestrator.champion import champion_among
     from orchestrator.display import Lines, Screen
     from orchestrator.engines.local import LocalEngine
     from orchestrator.home import Home
-    from orchestrator.promotion import best_of
     from orchestrator.runner import Runner
     from orchestrator.summary import summary
     from search_spaces.errors import UserError
@@ -84,4 +84,4 @@ def command(
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: runner.interrupt())
         records = runner.run()
-    return summary(campaign, home, records, best_of(records))
+    return summary(campaign, home, records, champion_among(home, campaign.name, records))

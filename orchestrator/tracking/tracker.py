@@ -220,8 +220,10 @@ class Tracker:
         """The version that the alias ``champion`` names; None when there is none."""
         return self._registry.pointed(campaign)
 
-    @_harmless(lambda self, campaign, folder, run_id, key: None)
-    def follow_champion(self, campaign: str, folder: Path, run_id: str, key: str) -> None:
+    @_harmless(lambda self, campaign, folder, run_id, key, why=None: None)
+    def follow_champion(
+        self, campaign: str, folder: Path, run_id: str, key: str, why: Mapping[str, str] | None = None
+    ) -> None:
         """Let the alias name the version made of a champion's folder, registered now if it is not.
 
         Args:
@@ -229,10 +231,11 @@ class Tracker:
             folder: The champion's files.
             run_id: The run of its trial; empty if MLflow was down when the champion was exported.
             key: Its trial's key.
+            why: Why it is champion, shown with the version.
         """
         if not run_id:
             run_id = next((run.info.run_id for run in self._store.search(campaign, {"key": key})), "")
-        version = self.register(campaign, run_id, folder, tags={"key": key})
+        version = self.register(campaign, run_id, folder, tags={"key": key, **(why or {})})
         if version and version != self._registry.pointed(campaign):
             self._registry.point(campaign, version)
 

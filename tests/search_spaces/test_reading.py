@@ -48,7 +48,7 @@ ONE_MISTAKE = {
     "an unknown key at the top": (
         "featurs: {bands: 40}\n" + STUDIES,
         "line 3: featurs: ",
-        ["unknown key 'featurs'; did you mean 'features'?", "valid: campaign, data, baseline, studies, units"],
+        ["unknown key 'featurs'; did you mean 'features'?", "valid: campaign, data, baseline, promotion, studies, units"],
     ),
     "an unknown key in a section": (
         "train:\n  epochs: 3\n  leraning_rate: 1\n" + STUDIES,
@@ -542,7 +542,8 @@ def test_a_mistake_in_the_head_is_named_once(mistakes, head, place, words):
 
 @pytest.mark.parametrize("text", ["", "- a\n- b\n", "just text\n", "3\n"])
 def test_a_file_that_is_no_mapping_is_told_its_keys(mistakes, text):
-    assert mistakes(text) == ["line 1: a campaign is a mapping with the keys campaign, data, baseline, studies"]
+    keys = "campaign, data, baseline, promotion, studies"
+    assert mistakes(text) == [f"line 1: a campaign is a mapping with the keys {keys}"]
 
 
 def test_many_mistakes_are_reported_at_once_in_the_order_of_their_lines(mistakes):
