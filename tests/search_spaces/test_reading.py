@@ -48,7 +48,7 @@ ONE_MISTAKE = {
     "an unknown key at the top": (
         "featurs: {bands: 40}\n" + STUDIES,
         "line 3: featurs: ",
-        ["unknown key 'featurs'; did you mean 'features'?", "valid: campaign, data, baseline, promotion, studies, units"],
+        ["unknown key 'featurs'; did you mean 'features'?", "valid: campaign, data, baseline, promotion, studies,"],
     ),
     "an unknown key in a section": (
         "train:\n  epochs: 3\n  leraning_rate: 1\n" + STUDIES,
