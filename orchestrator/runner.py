@@ -296,9 +296,7 @@ class Runner:
 
     def _sync(self) -> None:
         """Let MLflow say what the records say, and let the records know the runs that were made for it."""
-        made = self._tracker.sync(
-            self._records(), lambda record: trial_folders(self._home, record), self._study_files
-        )
+        made = self._tracker.sync(self._records(), lambda record: trial_folders(self._home, record), self._study_files)
         for name, study in self._studies.items():
             run_id = made.get(f"{self._campaign.name}/{name}")
             if run_id:
