@@ -13,7 +13,7 @@ from rich.text import Text
 from orchestrator.progress import seconds_left
 from orchestrator.record import StudyRecord, TrialRecord, TrialState
 from orchestrator.tables import duration, percent
-from trainers.spec import EpochReport
+from trainers.spec import DecodingReport, EpochReport
 
 
 def ending(trial: TrialRecord) -> str:
@@ -44,6 +44,7 @@ class Lines:
     def __init__(self, campaign: str) -> None:
         self._campaign = campaign
         self._said: tuple[str, int] = ("", 0)
+        self._decoded: dict[str, int] = {}
 
     def __enter__(self) -> "Lines":
         return self
@@ -86,8 +87,19 @@ class Lines:
             f"loss {report.loss:.2f}, {left} left"
         )
 
+    def decoded(self, trial: TrialRecord, report: DecodingReport) -> None:
+        """Say every quarter of a set."""
+        quarter = 4 * report.decoded // report.utterances
+        if quarter > self._decoded.get(trial.name, 0):
+            self._decoded[trial.name] = quarter
+            left = duration((report.utterances - report.decoded) * report.seconds)
+            self._say(
+                f"{trial.study}#{trial.number} decoded {report.decoded} of {report.utterances} utterances, {left} left"
+            )
+
     def ended(self, trial: TrialRecord) -> None:
         """Say how it ended."""
+        self._decoded.pop(trial.name, None)
         self._say(f"{trial.study}#{trial.number} {ending(trial)}")
 
     def promoted(self, trial: TrialRecord, where: str) -> None:
@@ -105,7 +117,7 @@ class Screen(Lines):
         self._began = time.monotonic()
         self._step: tuple[str, int, int] | None = None
         self._studies: Sequence[StudyRecord] = ()
-        self._running: dict[str, tuple[TrialRecord, EpochReport | None, float]] = {}
+        self._running: dict[str, tuple[TrialRecord, EpochReport | DecodingReport | None, float]] = {}
         self._live = Live(console=self._console, refresh_per_second=4, get_renderable=self._render)
 
     def __enter__(self) -> "Screen":
@@ -139,6 +151,10 @@ class Screen(Lines):
         self._running[trial.name] = trial, None, time.monotonic()
 
     def epoch(self, trial: TrialRecord, report: EpochReport) -> None:
+        """Move a row's bar."""
+        self._running[trial.name] = trial, report, time.monotonic()
+
+    def decoded(self, trial: TrialRecord, report: DecodingReport) -> None:
         """Move a row's bar."""
         self._running[trial.name] = trial, report, time.monotonic()
 
@@ -183,7 +199,7 @@ class Screen(Lines):
 
     def _table_of_trials(self) -> Table:
         table = Table(box=None, padding=(0, 1), header_style="dim")
-        for name in ("running", "", "epoch", "dev WER", "time left"):
+        for name in ("running", "", "done", "dev WER", "time left"):
             table.add_column(name, justify="left" if name in ("running", "") else "right", no_wrap=True)
         for trial, report, since in self._running.values():
             elapsed = time.monotonic() - since
@@ -191,13 +207,16 @@ class Screen(Lines):
             if report is None:
                 table.add_row(name, ProgressBar(1, 0, width=24, pulse=True), "", "", "")
                 continue
-            left = max((report.epochs - report.epoch) * report.seconds - elapsed, 0)
+            done, whole, wer = _how_far(report)
+            left = max((whole - done) * report.seconds - elapsed, 0)
             within = min(elapsed / max(report.seconds, 0.1), 1)
-            table.add_row(
-                name,
-                ProgressBar(report.epochs, report.epoch + within, width=24),
-                f"{report.epoch}/{report.epochs}",
-                percent(report.dev_wer),
-                duration(left),
-            )
+            bar = ProgressBar(whole, min(done + within, whole), width=24)
+            table.add_row(name, bar, f"{done}/{whole}", percent(wer), duration(left))
         return table
+
+
+def _how_far(report: EpochReport | DecodingReport) -> tuple[int, int, float | None]:
+    """Epochs or utterances that are done, all of them, and the WER if there is one."""
+    if isinstance(report, EpochReport):
+        return report.epoch, report.epochs, report.dev_wer
+    return report.decoded, report.utterances, None

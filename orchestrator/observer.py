@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from orchestrator.record import StudyRecord, TrialRecord
-from trainers.spec import EpochReport
+from trainers.spec import DecodingReport, EpochReport
 
 
 class Observer(Protocol):
@@ -27,6 +27,9 @@ class Observer(Protocol):
 
     def epoch(self, trial: TrialRecord, report: EpochReport) -> None:
         """A trial finished an epoch."""
+
+    def decoded(self, trial: TrialRecord, report: DecodingReport) -> None:
+        """A trial decoded a part of a set that takes long."""
 
     def ended(self, trial: TrialRecord) -> None:
         """A trial ended, or went back to the queue."""

@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from orchestrator.engines.engine import Died, Engine, Event, Failed, Finished, Job, Reported
+from orchestrator.engines.engine import Decoded, Died, Engine, Event, Failed, Finished, Job, Reported
 from orchestrator.home import Home
 from orchestrator.observer import Observer
 from orchestrator.owner import LEASE_SECONDS, Owner
@@ -158,13 +158,13 @@ class Runner:
 
     def _begin(self, study: StudyRun, claims: Sequence[Claim]) -> None:
         """Start claimed trials in one process, all of them that can be run."""
-        specs = [self._note_start(study, claim) for claim in claims]
-        found = tuple(spec for spec in specs if spec is not None)
+        specs = [(self._note_start(study, claim), claim) for claim in claims]
+        found = [(spec, claim) for spec, claim in specs if spec is not None]
         if not found:
             return
-        self._trials |= {spec.name: (study, claim) for spec, claim in zip(specs, claims, strict=True) if spec}
-        self._engine.start(Job(found, self._home.store, self._logs(study.definition.name)))
-        for spec in found:
+        self._trials |= {spec.name: (study, claim) for spec, claim in found}
+        self._engine.start(Job(study.in_race(found), self._home.store, self._logs(study.definition.name)))
+        for spec, _ in found:
             self._observer.started(study.sampled.trial(spec.number))
 
     def _note_start(self, study: StudyRun, claim: Claim) -> TrialSpec | None:
@@ -206,10 +206,14 @@ class Runner:
             self._tracker.epoch(record.run_id, event.report)
             self._observer.epoch(record, event.report)
             return
+        if isinstance(event, Decoded):
+            self._observer.decoded(study.sampled.trial(number), event.report)
+            return
         del self._trials[event.trial]
         match event:
             case Finished(_, outcome):
-                study.pace = outcome.seconds
+                if not outcome.pruned:
+                    study.pace = outcome.seconds
                 study.sampled.complete(number, outcome)
             case Failed(_, error):
                 study.sampled.fail(number, error)

@@ -1,7 +1,7 @@
 """A study while its campaign runs."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from orchestrator.advice import advice
 from orchestrator.owner import Owner
@@ -12,6 +12,7 @@ from orchestrator.start import Start, pinned_start, resolve_start, schema_of
 from orchestrator.surface import ErrorsOf, find_surface
 from orchestrator.widening import own_budget, repeats_of, widened_points
 from search_spaces.campaign import Campaign, StudyDefinition
+from trainers.spec import Race, TrialSpec
 from trainers.store import Store
 
 _BATCH = 16  # trials that one process takes at most: the sampler chooses them without knowing each other's results
@@ -45,7 +46,7 @@ class StudyRun:
         run_id: Its run in MLflow; empty before a trial is claimed.
         exhausted: Whether nothing was left to claim when it was last asked.
         closed: Whether it has come to its end.
-        pace: Seconds that its last trial took; None before one has ended.
+        pace: Seconds that its last complete trial took; None before there is one.
         kept: Trials of the budget that repeat the best points at last.
     """
 
@@ -121,6 +122,27 @@ class StudyRun:
         claims = self.sampled.claim(Owner.me(), self.budget, sampler, seed, count, self.kept)
         self.exhausted = not claims
         return claims
+
+    def in_race(self, found: Sequence[tuple[TrialSpec, Claim]]) -> tuple[TrialSpec, ...]:
+        """The specs of claimed trials, each with its rival where the study races.
+
+        That is the best complete trial over the same ingredients. References and repeats, whose settings are laid over
+        a point, have none: others are compared with their results.
+        """
+        pruner = self.definition.pruner
+        if pruner.kind != "race" or self.start is None:
+            return tuple(spec for spec, _ in found)
+        complete = [trial for trial in self.sampled.record().trials if trial.dev_wer is not None]
+        complete.sort(key=lambda trial: (trial.dev_wer, trial.number))
+        entered = []
+        for spec, claim in found:
+            needs = {need: tuple(sources) for need, sources in self.start.named(spec).items()}
+            rival = next((trial for trial in complete if trial.needs == needs), None)
+            if rival is not None and not claim.overrides:
+                name = f"{rival.study}#{rival.number}"
+                spec = replace(spec, race=Race(name, rival.key, pruner.seconds, pruner.level))
+            entered.append(spec)
+        return tuple(entered)
 
     def close(self, errors_of: ErrorsOf) -> Ending | None:
         """End the study if all its trials have ended and its best points were searched again; promote one of them.

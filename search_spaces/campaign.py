@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from search_spaces.axes.section import Section
+from search_spaces.axes.section import Section, mistakes_at
 from search_spaces.sealing import SealedFile
 from search_spaces.space import Space, Value
 
@@ -37,20 +37,37 @@ class SamplerSettings(_Kind):
 
 
 class PrunerSettings(_Kind):
-    """When a trial that is losing is stopped; never before it has left the all-blank plateau.
+    """When a trial that is losing is stopped; one that trains, never before it has left the all-blank plateau.
 
     Attributes:
         kind: ``median`` stops what is worse than the median of the finished trials at the same epoch, ``hyperband``
-            compares brackets of budgets, ``none`` lets every trial run to its end.
+            compares brackets of budgets, ``race`` stops a trial that decodes when it has lost to the best complete one,
+            ``none`` lets every trial run to its end.
         startup: Finished trials before ``median`` judges.
         warmup: Epochs before ``median`` judges.
         reduction: Reduction factor of ``hyperband``.
+        seconds: Trials that decode the whole set in less do not ``race``.
+        level: Probability at which ``race`` stops a trial that makes as many errors as the best.
     """
 
-    kind: Literal["median", "hyperband", "none"] = "median"
+    kind: Literal["median", "hyperband", "race", "none"] = "median"
     startup: int = Field(4, ge=0)
     warmup: int = Field(3, ge=0)
     reduction: int = Field(3, ge=2)
+    seconds: float = Field(5.0, ge=0)
+    level: float = Field(0.01, gt=0, le=0.5)
+
+    @model_validator(mode="after")
+    def _be_heard(self) -> "PrunerSettings":
+        heard = _HEARD[self.kind]
+        odd = [(name,) for name in sorted(self.model_fields_set - {"kind", *heard})]
+        if odd:
+            message = f"has no effect on pruner {self.kind!r}; it listens to: {', '.join(heard) or 'nothing'}"
+            raise mistakes_at(odd, message, {name: getattr(self, name) for (name,) in odd})
+        return self
+
+
+_HEARD = {"median": ("startup", "warmup"), "hyperband": ("reduction",), "race": ("seconds", "level"), "none": ()}
 
 
 class PromotionSettings(_Kind):

@@ -46,6 +46,7 @@ class StrategySchema:
         taps: Whether it reaches into the encoder, and so takes no module of the user's own.
         replicates: Whether its trials are replicates: each has a ``train.seed`` of its own; unless the study says
             otherwise there are five, and none is stopped because it is losing.
+        races: Whether a trial that decodes for long can be stopped when it has lost to another (`trainers.racing`).
         first: Settings of trials that come before any search, as a reference; for every choice of a need one each.
         surface: Whether its trials are points of a surface over what is saved already: the middle of the flat region is
             promoted instead of the best, and the best points are searched again with wider pruning at last.
@@ -63,8 +64,18 @@ class StrategySchema:
     fixed: Mapping[str, Value] = field(default_factory=dict)
     taps: bool = False
     replicates: bool = False
+    races: bool = False
     first: tuple[Mapping[str, Value], ...] = ()
     surface: bool = False
+
+    @property
+    def pruners(self) -> tuple[str, ...]:
+        """Kinds of pruner that can stop its trials, the one first that a study has which names none."""
+        if self.races:
+            return "race", "none"
+        if not self.trains:
+            return ("none",)
+        return ("none", "median", "hyperband") if self.replicates else ("median", "hyperband", "none")
 
 
 Catalogue = Mapping[str, StrategySchema]

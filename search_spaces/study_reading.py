@@ -8,8 +8,9 @@ from pydantic import Field, ValidationError
 
 from search_spaces.axes.section import Section
 from search_spaces.axes.settings import overlay
-from search_spaces.campaign import STUDY_NAME, PrunerSettings, SamplerSettings, StudyDefinition
+from search_spaces.campaign import STUDY_NAME, SamplerSettings, StudyDefinition
 from search_spaces.checking import Checker, fields_at, plain_message, section_of, unknown_name
+from search_spaces.pruner_reading import read_pruner
 from search_spaces.replicates import REPLICATES, SEED, check_replicated
 from search_spaces.schema import Need, StrategySchema
 from search_spaces.source import Place
@@ -29,7 +30,7 @@ class _StudyKeys(Section):
     inherit: str | None = None
     enqueue: list[dict[str, str | bool | int | float | None]] = Field(default_factory=list)
     sampler: SamplerSettings = Field(default_factory=SamplerSettings)
-    pruner: PrunerSettings | None = None
+    pruner: str | dict[str, Any] = Field(default_factory=dict)
     seed: int = Field(1, ge=0, lt=2**31)
     hypothesis: tuple[float, float] | None = Field(None, strict=False)
 
@@ -81,7 +82,7 @@ def read_study(
         inherit=keys.inherit,
         enqueue=tuple(keys.enqueue),
         sampler=keys.sampler,
-        pruner=keys.pruner or PrunerSettings(kind="none" if schema and schema.replicates else "median"),
+        pruner=read_pruner(check, (*place, "pruner"), keys.pruner, schema),
         seed=keys.seed,
         hypothesis=keys.hypothesis,
     )

@@ -10,7 +10,7 @@ from trainers.artifacts import Hypothesis
 from trainers.data.manifest import read_manifest
 from trainers.data.sealed import SealedSet
 from trainers.outcomes import load_outcome, write_outcome
-from trainers.spec import EpochReport, TrialOutcome, TrialSpec
+from trainers.spec import DecodingReport, EpochReport, TrialOutcome, TrialSpec
 from trainers.store import Store
 from trainers.strategies import find_strategy, sections
 from trainers.trial import Report, Trial
@@ -37,7 +37,10 @@ def run_trial(spec: TrialSpec, store: Store, report: Report) -> TrialOutcome:
 
 
 def run_trials(
-    specs: Sequence[TrialSpec], store: Store, report: Callable[[TrialSpec, EpochReport], bool]
+    specs: Sequence[TrialSpec],
+    store: Store,
+    report: Callable[[TrialSpec, EpochReport], bool],
+    tell: Callable[[TrialSpec, DecodingReport], None] = lambda spec, report: None,
 ) -> Iterator[tuple[TrialSpec, TrialOutcome]]:
     """Run trials of one strategy, or take their outcomes from the store.
 
@@ -45,6 +48,7 @@ def run_trials(
         specs: What is asked.
         store: Where artifacts come from and go to.
         report: Told every epoch of every trial; False asks the trial to stop because it is losing.
+        tell: Told the parts of a set that takes long to decode.
 
     Yields:
         Each spec with its outcome as soon as there is one, in any order.
@@ -57,7 +61,8 @@ def run_trials(
         if store.has("outcomes", spec.key):
             yield spec, load_outcome(store.path("outcomes", spec.key))
         else:
-            trials.append(Trial(spec, resolve_settings(dict(spec.settings)), store, partial(report, spec)))
+            settings = resolve_settings(dict(spec.settings))
+            trials.append(Trial(spec, settings, store, partial(report, spec), tell=partial(tell, spec)))
     if trials:
         for trial, outcome, hypotheses in find_strategy(specs[0].strategy).run_all(trials):
             yield trial.spec, _keep(trial.spec, store, outcome, hypotheses)

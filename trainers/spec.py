@@ -37,6 +37,23 @@ class Ingredient:
 
 
 @dataclass(frozen=True, slots=True)
+class Race:
+    """Whom a trial is held against while it decodes, so that it can be stopped when it has lost (`trainers.racing`).
+
+    Attributes:
+        rival: The complete trial that it has to beat, ``study#number``.
+        key: Key of the rival's outcome.
+        seconds: A trial that decodes the whole set in less is not stopped.
+        level: Probability of stopping a trial that makes as many errors on the whole set as its rival.
+    """
+
+    rival: str
+    key: str
+    seconds: float
+    level: float
+
+
+@dataclass(frozen=True, slots=True)
 class TrialSpec:
     """One trial, complete: the same spec gives the same result on the same machine.
 
@@ -51,6 +68,7 @@ class TrialSpec:
         data: Fingerprints of every file that decides the result, by name.
         needs: What it takes from other studies.
         code: Digest of the source that will run it.
+        race: Whom it races against; no part of what decides the result of a trial that is not stopped.
     """
 
     campaign: str
@@ -63,6 +81,7 @@ class TrialSpec:
     data: Mapping[str, str] = field(default_factory=dict)
     needs: Mapping[str, tuple[Ingredient, ...]] = field(default_factory=dict)
     code: str = field(default_factory=code_digest)
+    race: Race | None = None
 
     @property
     def name(self) -> str:
@@ -116,12 +135,53 @@ class EpochReport:
 
 
 @dataclass(frozen=True, slots=True)
+class DecodingReport:
+    """A part of a set is decoded.
+
+    Attributes:
+        decoded: Utterances that are done.
+        utterances: All of the set.
+        seconds: Wall time of an utterance, mean over those that are done.
+    """
+
+    decoded: int
+    utterances: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Elimination:
+    """How a trial lost its race: counts of a part of the set, to be held against the rival's on the same part alone.
+
+    Attributes:
+        decoded: Utterances that were decoded.
+        utterances: All of the set.
+        errors: Word errors in those that were decoded.
+        rival: The trial it lost to, ``study#number``.
+        rival_errors: The rival's word errors in the same.
+    """
+
+    decoded: int
+    utterances: int
+    errors: int
+    rival: str
+    rival_errors: int
+
+    def __str__(self) -> str:
+        return (
+            f"stopped: decoded {self.decoded} of {self.utterances} utterances, {self.errors} errors where {self.rival} "
+            f"has {self.rival_errors}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class TrialOutcome:
     """What came of a trial that ran to its end, or was stopped because it was losing.
 
     Attributes:
         pruned: Whether it was stopped.
         score: Word errors on dev, pooled; None for a trial that was stopped.
+        eliminated: How it lost its race; None for every trial that did not.
         scorer: Name and version of the scorer.
         decoder: The decoder and its settings in one line.
         units: Units of the alphabet.
@@ -142,6 +202,7 @@ class TrialOutcome:
 
     pruned: bool = False
     score: Score | None = None
+    eliminated: Elimination | None = None
     scorer: str = ""
     decoder: str = ""
     units: str = ""
@@ -165,6 +226,7 @@ class TrialOutcome:
             **{
                 **plain,
                 "score": Score(**plain["score"]) if plain["score"] else None,
+                "eliminated": Elimination(**plain["eliminated"]) if plain.get("eliminated") else None,
                 "epochs": tuple(EpochReport(**report) for report in plain["epochs"]),
                 "notes": tuple(plain["notes"]),
             }

@@ -34,7 +34,7 @@ from trainers.model.network import Network
 from trainers.run_state import Progress
 from trainers.scoring.wer import SCORER, score_set
 from trainers.source import CheckpointSource, Source
-from trainers.spec import TrialOutcome
+from trainers.spec import Elimination, TrialOutcome
 from trainers.tensor_file import write_tensors
 from trainers.trial import Split, Trial
 
@@ -240,8 +240,18 @@ def score_outcome(
         posteriors: Their key in the store.
         decoder: The decoder and its settings in one line.
     """
+    score = score_set(references, (hypothesis.text for hypothesis in hypotheses))
+    return replace(_decoded(source, posteriors, decoder), score=score)
+
+
+def unscored_outcome(source: Source, posteriors: str, decoder: str, elimination: Elimination) -> TrialOutcome:
+    """The outcome of a trial that lost its race; for `source`, `posteriors` and `decoder` see `score_outcome`."""
+    notes = (str(elimination),)
+    return replace(_decoded(source, posteriors, decoder), pruned=True, eliminated=elimination, notes=notes)
+
+
+def _decoded(source: Source, posteriors: str, decoder: str) -> TrialOutcome:
     return TrialOutcome(
-        score=score_set(references, (hypothesis.text for hypothesis in hypotheses)),
         scorer=SCORER,
         decoder=decoder,
         units=source.alphabet.units,

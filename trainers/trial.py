@@ -13,10 +13,11 @@ from trainers.data.manifest import read_manifest
 from trainers.data.sealed import SealedSet
 from trainers.data.sets import UtteranceSet, load_set
 from trainers.decoding.language_model import LanguageModelFiles, build_language_model
-from trainers.spec import EpochReport, Ingredient, TrialSpec
+from trainers.spec import DecodingReport, EpochReport, Ingredient, TrialSpec
 from trainers.store import Store
 
 Report = Callable[[EpochReport], bool]
+Tell = Callable[[DecodingReport], None]
 Split = Literal["train", "dev", "test"]
 """A set whose recordings a trial may hear; of the test set it hears nothing before the campaign is finalized."""
 Labelled = Literal["train", "dev"]
@@ -32,16 +33,24 @@ class Trial:
         store: Where artifacts come from and go to.
         report: Told every epoch; False asks the trial to stop because it is losing.
         test: The test set; None as long as the campaign is not finalized.
+        tell: Told the parts of a set that takes long to decode.
     """
 
     def __init__(
-        self, spec: TrialSpec, settings: Settings, store: Store, report: Report, test: SealedSet | None = None
+        self,
+        spec: TrialSpec,
+        settings: Settings,
+        store: Store,
+        report: Report,
+        test: SealedSet | None = None,
+        tell: Tell = lambda report: None,
     ) -> None:
         self.spec = spec
         self.settings = settings
         self.store = store
         self.report = report
         self.test = test
+        self.tell = tell
 
     @cached_property
     def train(self) -> UtteranceSet:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from trainers.spec import EpochReport, TrialOutcome, TrialSpec
+from trainers.spec import DecodingReport, EpochReport, TrialOutcome, TrialSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,14 @@ class Reported:
 
 
 @dataclass(frozen=True, slots=True)
+class Decoded:
+    """A trial has decoded a part of a set and goes on."""
+
+    trial: str
+    report: DecodingReport
+
+
+@dataclass(frozen=True, slots=True)
 class Finished:
     """A trial came to its end."""
 
@@ -59,7 +67,7 @@ class Died:
     reason: str
 
 
-Event = Reported | Finished | Failed | Died
+Event = Reported | Decoded | Finished | Failed | Died
 
 
 class Engine(Protocol):

@@ -17,10 +17,10 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
-from orchestrator.engines.engine import Died, Event, Failed, Finished, Job, Reported
+from orchestrator.engines.engine import Decoded, Died, Event, Failed, Finished, Job, Reported
 from search_spaces.errors import UserError
 from trainers.process import THREADS
-from trainers.spec import EpochReport, TrialOutcome, TrialSpec
+from trainers.spec import DecodingReport, EpochReport, TrialOutcome, TrialSpec
 
 _PRELOAD = ["trainers.pipeline", "trainers.strategies.baseline", "trainers.strategies.self_distillation"]
 
@@ -71,6 +71,8 @@ class LocalEngine:
                 match message:
                     case EpochReport():
                         return [*found, Reported(trial, message)]
+                    case DecodingReport():
+                        found.append(Decoded(trial, message))
                     case TrialOutcome():
                         worker.left.remove(trial)
                         found.append(Finished(trial, message))
@@ -150,8 +152,11 @@ def _run(job: Job, channel: Connection, lifeline: Connection) -> None:
         channel.send((spec.name, epoch))
         return bool(channel.recv())
 
+    def tell(spec: TrialSpec, part: DecodingReport) -> None:
+        channel.send((spec.name, part))
+
     def run(specs: Sequence[TrialSpec]) -> None:
-        for spec, outcome in run_trials(specs, Store(job.store), report):
+        for spec, outcome in run_trials(specs, Store(job.store), report, tell):
             channel.send((spec.name, outcome))
             del left[spec.name]
 

@@ -47,5 +47,5 @@ def choose_pruner(settings: PrunerSettings, epochs: int) -> optuna.pruners.BaseP
             return optuna.pruners.MedianPruner(settings.startup, settings.warmup)
         case "hyperband":
             return optuna.pruners.HyperbandPruner(1, epochs, settings.reduction)
-        case "none":
+        case "race" | "none":  # a race is run in the trial's own process
             return optuna.pruners.NopPruner()

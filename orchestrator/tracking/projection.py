@@ -240,6 +240,11 @@ def _results(record: TrialRecord) -> dict[str, float]:
     found["duration_seconds"] = outcome.seconds or found.get("duration_seconds", 0.0)
     if outcome.best_epoch is not None:
         found["best_epoch"] = float(outcome.best_epoch)
+    if outcome.eliminated is not None:
+        # names of their own: what was counted in a part of the set is never ranked beside `errors` or `dev_wer`
+        found["decoded_utterances"] = float(outcome.eliminated.decoded)
+        found["errors_in_decoded"] = float(outcome.eliminated.errors)
+        found["rival_errors_in_decoded"] = float(outcome.eliminated.rival_errors)
     if record.dev_wer is not None and outcome.score is not None:
         score = outcome.score
         found["dev_wer"] = record.dev_wer
@@ -272,6 +277,7 @@ def _tags(record: TrialRecord, parent: str) -> dict[str, str]:
         "scorer": outcome.scorer if outcome else "",
         "computed_on": outcome.computed_on if outcome else "",
         "still_improving": "yes" if outcome and outcome.still_improving else "",
+        "lost_to": outcome.eliminated.rival if outcome and outcome.eliminated else "",
         "notes": "\n".join(outcome.notes) if outcome else "",
         PARENT: parent,
         "mlflow.source.name": "orchestrator",

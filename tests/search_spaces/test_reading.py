@@ -96,6 +96,22 @@ ONE_MISTAKE = {
         "line 4: studies.base.pruner.warmpu: ",
         ["did you mean 'warmup'?", "valid: kind, startup, warmup, reduction"],
     ),
+    "a pruner of epochs for a strategy that trains nothing": (
+        "language_model: {order: 3}\nstudies:\n  base: {strategy: baseline}\n"
+        "  dec:\n    strategy: decoding\n    needs: {posteriors: base}\n    pruner: median\n",
+        "line 9: studies.dec.pruner: ",
+        ["'median' cannot stop trials of strategy 'decoding', which trains nothing", "valid: race, none"],
+    ),
+    "a race for a strategy that trains": (
+        "studies:\n  base: {strategy: baseline, pruner: {kind: race, seconds: 2}}\n",
+        "line 4: studies.base.pruner: ",
+        ["'race' cannot stop trials of strategy 'baseline', which trains", "valid: median, hyperband, none"],
+    ),
+    "a setting that a pruner does not listen to": (
+        "studies:\n  base: {strategy: baseline, pruner: {kind: hyperband, warmup: 3}}\n",
+        "line 4: studies.base.pruner.warmup: ",
+        ["has no effect on pruner 'hyperband'; it listens to: reduction"],
+    ),
     "an unknown strategy": (
         "studies:\n  base: {strategy: base_line}\n",
         "line 4: studies.base.strategy: ",
@@ -109,7 +125,7 @@ ONE_MISTAKE = {
     "an unknown pruner": (
         "studies:\n  base: {strategy: baseline, pruner: {kind: mean}}\n",
         "line 4: studies.base.pruner.kind: ",
-        ["'median', 'hyperband' or 'none'; got 'mean'"],
+        ["'median', 'hyperband', 'race' or 'none'; got 'mean'"],
     ),
     "an unknown axis": (
         "studies:\n  base:\n    strategy: baseline\n    trials: 2\n    space:\n      train.lrr: {float: [0.1, 0.2]}\n",
@@ -820,3 +836,24 @@ def test_files_of_a_language_model_are_found_beside_the_campaign(read, folder):
     assert found.settings["language_model"] == {"text": [where["text.txt"], where["more.txt"]], "prune": [0, 1]}
     found = read(HEAD + "language_model: {binary: text.txt, words: more.txt}\n" + STUDIES)
     assert found.settings["language_model"] == {"binary": where["text.txt"], "words": where["more.txt"]}
+
+
+def test_a_study_that_names_no_pruner_has_its_strategy_s(read):
+    campaign = read(
+        HEAD + "language_model: {order: 3}\nstudies:\n  base: {strategy: baseline}\n"
+        "  more: {strategy: baseline, pruner: {startup: 2}}\n"
+        "  dec: {strategy: decoding, needs: {posteriors: base}}\n"
+        "  soon: {strategy: decoding, needs: {posteriors: base}, pruner: {seconds: 0.5, level: 0.05}}\n"
+        "  never: {strategy: decoding, needs: {posteriors: base}, pruner: none}\n"
+    )
+    pruners = {name: study.pruner for name, study in campaign.studies.items()}
+    assert {name: pruner.kind for name, pruner in pruners.items()} == {
+        "base": "median",
+        "more": "median",
+        "dec": "race",
+        "soon": "race",
+        "never": "none",
+    }
+    assert pruners["more"].startup == 2
+    assert (pruners["dec"].seconds, pruners["dec"].level) == (5.0, 0.01)
+    assert (pruners["soon"].seconds, pruners["soon"].level) == (0.5, 0.05)

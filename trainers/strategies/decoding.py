@@ -9,17 +9,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from search_spaces.schema import Need, StrategySchema
-from trainers.artifacts import Hypothesis, Posteriors
-from trainers.data.labels import Alphabet
+from trainers.artifacts import Hypothesis
 from trainers.decoding.adjust import adjust_set
 from trainers.decoding.greedy import greedy_set
 from trainers.decoding.language_model import LanguageModelFiles
-from trainers.decoding.searching import search_set
+from trainers.decoding.searching import Search
 from trainers.prior import label_prior, read_prior
+from trainers.racing import decode_in_parts
 from trainers.source import open_source
 from trainers.spec import TrialOutcome
 from trainers.store import digest
-from trainers.strategy import Strategy, score_outcome
+from trainers.strategy import Strategy, score_outcome, unscored_outcome
 from trainers.trial import Split, Trial
 
 POINT = {"alpha", "beta", "beam_width", "token_min_logp", "beam_prune_logp"}
@@ -43,6 +43,7 @@ class Decoding(Strategy):
         ),
         requires=("language_model",),
         trains=False,
+        races=True,
         first=({"decoding.method": "greedy"},),
         surface=True,
         fixed={"decoding.method": "beam"},
@@ -61,7 +62,10 @@ class Decoding(Strategy):
         prior = read_prior(trial.store.path("priors", outcome.prior), source.alphabet) if outcome.prior else None
         files = LanguageModelFiles(trial.store.path("language_models", key), key) if key else None
         frames = adjust_set(source.posteriors(split)[1], trial.settings.decoding, prior)
-        (hypotheses,), _ = _search(source.alphabet, frames, [trial], files)
+        if trial.settings.decoding.method == "greedy":
+            return greedy_set(frames, source.alphabet)
+        with Search(source.alphabet, files) as search:
+            (hypotheses,) = search.decode(frames, [trial.settings.decoding])
         return hypotheses
 
     @classmethod
@@ -82,7 +86,7 @@ def _searched(trial: Trial) -> str:
 
 
 def _decode(trials: Sequence[Trial]) -> Iterator[tuple[Trial, TrialOutcome, list[Hypothesis]]]:
-    """Decode dev for trials that differ in weights, widths and thresholds alone; each has its share of the time."""
+    """Decode dev for trials that differ in weights, widths and thresholds alone, and share what they have in common."""
     began, cpu_began = time.perf_counter(), time.process_time()
     trial = trials[0]
     (ingredient,) = trial.spec.needs["posteriors"]
@@ -91,34 +95,36 @@ def _decode(trials: Sequence[Trial]) -> Iterator[tuple[Trial, TrialOutcome, list
     name, frames = source.posteriors("dev")
     prior_key, prior = label_prior(trial.store, source) if settings.prior_scale else ("", None)
     frames = adjust_set(frames, settings, prior)
-    files, title = None, ""
-    if settings.method == "beam":
-        model, files = trial.settings.language_model, trial.language_model
-        title = model.title if model else "no language model"
-    found, note = _search(source.alphabet, frames, trials, files)
     references = trial.references("dev")
-    seconds = (time.perf_counter() - began) / len(trials)
-    cpu_seconds = (time.process_time() - cpu_began) / len(trials)
-    for one, hypotheses in zip(trials, found, strict=True):
-        decoder = f"beam {one.settings.decoding.beam_width}, {title}" if title else "greedy"
-        outcome = score_outcome(references, hypotheses, source, name, decoder)
-        outcome = replace(
-            outcome,
-            language_model=files.key if files else "",
-            prior=prior_key,
-            notes=(note,) if note else (),
-            seconds=seconds,
-            cpu_seconds=cpu_seconds,
-        )
-        yield one, outcome, hypotheses
 
+    def share() -> tuple[float, float]:
+        return (time.perf_counter() - began) / len(trials), (time.process_time() - cpu_began) / len(trials)
 
-def _search(
-    alphabet: Alphabet, frames: Posteriors, trials: Sequence[Trial], files: LanguageModelFiles | None
-) -> tuple[list[list[Hypothesis]], str]:
-    """The hypotheses of every trial for a set, and what is to be noted of the search."""
-    settings = [trial.settings.decoding for trial in trials]
-    if settings[0].method == "greedy":
-        return [greedy_set(frames, alphabet)] * len(trials), ""
-    searched = search_set(alphabet, files, frames, settings)
-    return searched.hypotheses, searched.note
+    if settings.method == "greedy":
+        hypotheses = greedy_set(frames, source.alphabet)
+        outcome = score_outcome(references, hypotheses, source, name, "greedy")
+        seconds, cpu_seconds = share()
+        outcome = replace(outcome, prior=prior_key, seconds=seconds, cpu_seconds=cpu_seconds)
+        yield from ((one, outcome, hypotheses) for one in trials)
+        return
+    model, files = trial.settings.language_model, trial.language_model
+    title = model.title if model else "no language model"
+    with Search(source.alphabet, files) as search:
+        seconds, cpu_seconds = share()
+        for racer, elimination in decode_in_parts(search, frames, references, trials):
+            hypotheses = racer.in_order()
+            decoder = f"beam {racer.trial.settings.decoding.beam_width}, {title}"
+            outcome = (
+                score_outcome(references, hypotheses, source, name, decoder)
+                if elimination is None
+                else unscored_outcome(source, name, decoder, elimination)
+            )
+            outcome = replace(
+                outcome,
+                language_model=files.key if files else "",
+                prior=prior_key,
+                notes=(*outcome.notes, search.note) if search.note else outcome.notes,
+                seconds=seconds + racer.seconds,
+                cpu_seconds=cpu_seconds + racer.cpu_seconds,
+            )
+            yield racer.trial, outcome, hypotheses

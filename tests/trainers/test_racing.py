@@ -1,0 +1,155 @@
+"""Races over AN4's posteriors, by the kernel and by pyctcdecode: who is stopped, and what the others come to."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from trainers import racing
+from trainers.artifacts import Posteriors
+from trainers.data.labels import Alphabet
+from trainers.decoding import library as library_module
+from trainers.decoding.library import library
+from trainers.decoding.searching import Search
+from trainers.outcomes import write_outcome
+from trainers.racing import PARTS, decode_in_parts, rival_errors, shuffled
+from trainers.scoring.wer import score_pair, score_set
+from trainers.spec import Race, TrialOutcome
+
+GOOD = {"decoding.alpha": 1.0, "decoding.beta": 3.0, "decoding.beam_width": 10}
+NEAR = {**GOOD, "decoding.beta": 3.5}
+BAD = {**GOOD, "decoding.alpha": 4.0, "decoding.beta": -3.0}
+
+
+@pytest.fixture(scope="module")
+def an4(root):
+    """Every second utterance of AN4's dev set: posteriors of characters, their alphabet, and what was said."""
+    with np.load(root / "tests/data/an4_posteriors/char_dev.npz") as stored:
+        labels = tuple(map(str, stored["labels"]))
+        offsets = np.concatenate([[0], np.cumsum(stored["lengths"])]).astype(np.int64)
+        ids = tuple(f"an4-{number}" for number in range(len(offsets) - 1))
+        every = Posteriors(ids, stored["log_probs"].astype(np.float32), offsets, labels)
+        chosen = range(0, len(ids), 2)
+        references = [str(stored["references"][number]) for number in chosen]
+    return every.take(chosen), Alphabet("char", labels), references
+
+
+@pytest.fixture(params=["kernel", "pyctcdecode"])
+def search(request, an4, an4_model, monkeypatch, tmp_path):
+    if request.param == "pyctcdecode":
+        monkeypatch.setattr(library_module, "_FOLDER", tmp_path)
+    library.cache_clear()
+    with Search(an4[1], an4_model) as made:
+        assert bool(made.note) == (request.param == "pyctcdecode")
+        yield made
+    library.cache_clear()
+
+
+@pytest.fixture
+def enter(make_spec, needs_of, at_hand, store, an4, search):
+    """Trials at points, racing against the outcome of a point."""
+
+    def make(points, rival=GOOD, **changes):
+        specs = [
+            make_spec("decoding", point, needs_of("decoding"), number=n) for n, point in enumerate([rival, *points])
+        ]
+        trials = [at_hand(spec, store) for spec in specs]
+        ahead = trials.pop(0)
+        key = ahead.spec.key
+        if not store.has("outcomes", key):
+            (found,) = search.decode(an4[0], [ahead.settings.decoding])
+            said = dict(zip(an4[0].ids, an4[2], strict=True))
+            outcome = TrialOutcome(score=score_set(an4[2], [one.text for one in found]))
+            store.entry("outcomes", key, lambda folder: write_outcome(folder, outcome, found, said))
+        for trial in trials:
+            trial.spec = replace(trial.spec, race=replace(Race("decoding#0", key, 0.0, 0.01), **changes))
+        return trials
+
+    return make
+
+
+def errors_of(references, hypotheses):
+    return [score_pair(said, one.text).errors for said, one in zip(references, hypotheses, strict=True)]
+
+
+def test_a_losing_point_is_stopped_and_the_others_have_what_they_would_have_alone(an4, search, enter, store):
+    posteriors, _, references = an4
+    trials = enter([GOOD, BAD, NEAR])
+    ends = {racer.trial: (racer, lost) for racer, lost in decode_in_parts(search, posteriors, references, trials)}
+    whole = search.decode(posteriors, [trial.settings.decoding for trial in trials])
+    good, bad, near = trials
+    assert [ends[trial][1] is None for trial in trials] == [True, False, True]
+    assert ends[good][0].in_order() == whole[0]
+    assert ends[near][0].in_order() == whole[2]
+    racer, lost = ends[bad]
+    order = shuffled(posteriors.ids)[: lost.decoded]
+    assert sorted(order) == sorted(racer.hypotheses)
+    assert racer.hypotheses == {index: whole[1][index] for index in order}
+    own, rival = errors_of(references, whole[1]), rival_errors(store, bad.spec.race, posteriors.ids, references)
+    assert (lost.errors, lost.rival_errors) == (sum(own[i] for i in order), sum(rival[i] for i in order))
+    assert sum(own) > sum(rival)
+    assert lost.decoded < lost.utterances == len(posteriors)
+    assert str(lost).startswith(
+        f"stopped: decoded {lost.decoded} of {len(posteriors)} utterances, {lost.errors} errors"
+    )
+
+
+def test_a_set_that_takes_less_than_the_race_asks_for_is_decoded_to_its_end(an4, search, enter):
+    (racer, lost), *_ = decode_in_parts(search, an4[0], an4[2], enter([BAD], seconds=3600.0))
+    assert lost is None
+    assert len(racer.hypotheses) == len(an4[0])
+
+
+def test_a_rival_that_cannot_be_compared_stops_nobody(an4, search, enter, store):
+    posteriors, _, references = an4
+    (gone,) = enter([BAD], key="nothing")
+    assert rival_errors(store, gone.spec.race, posteriors.ids, references) is None
+    (there,) = enter([BAD])
+    race = there.spec.race
+    assert rival_errors(store, race, posteriors.ids, references) is not None
+    assert rival_errors(store, race, posteriors.ids[::-1], references) is None
+    assert rival_errors(store, race, posteriors.ids, [f"{text} AND MORE" for text in references]) is None
+    assert [lost for _, lost in decode_in_parts(search, posteriors, references, [gone])] == [None]
+
+
+def test_the_parts_of_a_set_that_takes_long_are_told_to_those_who_still_run(an4, search, enter, monkeypatch):
+    monkeypatch.setattr(racing, "_SHOWN", 0.0)
+    trials, told = enter([GOOD, BAD]), {}
+    for trial in trials:
+        trial.tell = told.setdefault(trial.spec.number, []).append
+    ends = [lost for _, lost in decode_in_parts(search, an4[0], an4[2], trials)]
+    lost = next(one for one in ends if one is not None)
+    good, bad = told.values()
+    sizes = [len(part) for part in np.array_split(np.arange(len(an4[0])), PARTS)]
+    assert [report.decoded for report in good] == np.cumsum(sizes)[1:-1].tolist()
+    assert [report.decoded for report in bad] == [n for n in np.cumsum(sizes)[1:-1].tolist() if n < lost.decoded]
+    assert all(report.utterances == len(an4[0]) and report.seconds > 0 for report in good)
+
+
+def test_a_set_that_takes_a_moment_tells_nobody(an4, enter, search, monkeypatch):
+    monkeypatch.setattr(racing, "_SHOWN", 3600.0)
+    (trial,) = enter([GOOD])
+    trial.tell = lambda report: pytest.fail("told")
+    ((_, lost),) = decode_in_parts(search, an4[0], an4[2], [trial])
+    assert lost is None
+
+
+def test_a_set_of_fewer_utterances_than_parts_is_decoded(an4, search, enter):
+    few = an4[0].take([4, 1, 7])
+    (trial,) = enter([GOOD])
+    ((racer, lost),) = decode_in_parts(search, few, [an4[2][index] for index in (4, 1, 7)], [trial])
+    assert lost is None
+    assert [one.id for one in racer.in_order()] == list(few.ids)
+
+
+def test_the_order_is_told_by_the_ids_alone_and_is_not_that_of_the_set():
+    ids = [f"utterance {number}" for number in range(50)]
+    order = [ids[index] for index in shuffled(ids)]
+    assert sorted(order) == sorted(ids)
+    assert order not in (ids, ids[::-1])
+    assert [ids[::-1][index] for index in shuffled(ids[::-1])] == order
+
+
+def test_whom_a_trial_races_against_is_no_part_of_its_key(make_spec, needs_of):
+    spec = make_spec("decoding", GOOD, needs_of("decoding"))
+    assert replace(spec, race=Race("decoding#0", "key", 5.0, 0.01)).key == spec.key
