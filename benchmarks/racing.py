@@ -6,7 +6,8 @@ shuffles of utterances and points, a point races against the best complete one b
 sixteenth of the set. Rivals: our rule (`trainers.scoring.race`), the same with nothing added for what is unseen, and
 the test of Optuna's WilcoxonPruner. Printed are the share of utterances that is decoded, how often the best point of
 the sweep was lost, how many of the stopped points were no worse than their rival, and, as the hardest case, how often
-the best point is stopped by one that makes as many errors or one more, in the mean of such pairs and in the worst.
+the best point is stopped by one that makes as many errors or one more, in the mean of such pairs and in the worst. Before
+that, how often one of two made-up systems with the same errors on the whole set is stopped.
 
     python benchmarks/racing.py
 """
@@ -66,9 +67,8 @@ def wilcoxon(threshold: float) -> Rule:
     """The test of Optuna's WilcoxonPruner."""
 
     def stop(differences: np.ndarray, looks: list[int]) -> int | None:
-        return next(
-            (look for look, p in zip(looks, signed_ranks(differences, looks), strict=True) if p < threshold), None
-        )
+        seen = zip(looks, signed_ranks(differences, looks), strict=True)
+        return next((look for look, p in seen if p < threshold), None)
 
     return stop
 
@@ -141,12 +141,26 @@ def race_closest(errors: np.ndarray, rule: Rule, shuffles: int, seed: int) -> st
     return f"hardest pairs {np.mean(shares):.2f} %, worst {max(shares):.2f} %" if shares else "no hard pairs"
 
 
+def race_equals(rule: Rule, shuffles: int, differing: int, utterances: int = 300) -> float:
+    """Percent of shuffles in which one of two systems with the same errors on the whole set is stopped.
+
+    In half of the `differing` utterances the one makes an error more, in the other half the other.
+    """
+    differences = np.repeat([1, -1, 0], [differing // 2, differing // 2, utterances - 2 * (differing // 2)])
+    rng, looks = np.random.default_rng(3), looks_of(utterances)
+    return 100 * float(np.mean([rule(rng.permutation(differences), looks) is not None for _ in range(shuffles)]))
+
+
 def main() -> None:
-    """Print a line for every sweep and rule."""
+    """Print a line for every rule, and one for every sweep and rule."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shuffles", type=int, default=400)
     args = parser.parse_args()
     set_up()
+    print("two equal systems that differ in 10, 30, 100 or 200 of 300 utterances: one of them is stopped in")
+    for title, rule in RULES.items():
+        shares = [f"{race_equals(rule, 5 * args.shuffles, differing):.1f}" for differing in (10, 30, 100, 200)]
+        print(f"  {title}: {', '.join(shares)} %", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         settings = LanguageModelSettings(text=ROOT / "data/an4/lm/train_text.txt", order=4)
         files = build_language_model(Store(Path(folder)), settings)
