@@ -6,8 +6,8 @@ shuffles of utterances and points, a point races against the best complete one b
 sixteenth of the set. Rivals: our rule (`trainers.scoring.race`), the same with nothing added for what is unseen, and
 the test of Optuna's WilcoxonPruner. Printed are the share of utterances that is decoded, how often the best point of
 the sweep was lost, how many of the stopped points were no worse than their rival, and, as the hardest case, how often
-the best point is stopped by one that makes as many errors or one more, in the mean of such pairs and in the worst. Before
-that, how often one of two made-up systems with the same errors on the whole set is stopped.
+the best point is stopped by one that makes as many errors or one more, in the mean of such pairs and in the worst.
+Before that, how often one of two made-up systems with the same errors on the whole set is stopped.
 
     python benchmarks/racing.py
 """
