@@ -1,15 +1,25 @@
 from dataclasses import replace
 
+import kenlm
 import numpy as np
 import pytest
+from pyctcdecode.alphabet import Alphabet as StockAlphabet
+from pyctcdecode.decoder import BeamSearchDecoderCTC
+from pyctcdecode.language_model import LanguageModel
 
 from orchestrator.advice import advice
 from orchestrator.record import StudyRecord, TrialRecord, TrialState
+from search_spaces.axes.decoding import DecodingSettings, LanguageModelSettings
 from search_spaces.campaign import StudyDefinition
 from search_spaces.space import Axis, Categorical, Float, Int, Space
-from trainers.artifacts import Score
+from trainers.artifacts import Posteriors, Score
+from trainers.data.labels import Alphabet
+from trainers.decoding.language_model import build_language_model
+from trainers.decoding.searching import search_set
 from trainers.outcomes import UtteranceErrors
+from trainers.scoring.wer import score_pair
 from trainers.spec import TrialOutcome
+from trainers.store import Store
 
 ALPHA, BEAM = Axis("decoding.alpha", Float(0.0, 1.0)), Axis("decoding.beam_width", Categorical((10, 20, 50)))
 STUDY = StudyDefinition("decoding", "decoding", Space((ALPHA, BEAM)))
@@ -151,6 +161,67 @@ def test_a_best_point_that_stays_says_nothing():
     assert searched_again(([1] * 10, [1] * 9 + [2]), ([2] * 10, [2] * 10)) == ()
     # another that is as good is no move
     assert searched_again(([1] * 10, [1] * 10), ([2] * 10, [1] * 10)) == ()
+
+
+@pytest.fixture(scope="module")
+def characters(root):
+    """Posteriors of AN4's dev set, what their columns are, and what was said."""
+    with np.load(root / "tests/data/an4_posteriors/char_dev.npz") as stored:
+        labels = ("", *map(str, stored["labels"][1:]))
+        offsets = np.concatenate([[0], np.cumsum(stored["lengths"])])
+        ids = tuple(map(str, range(len(offsets) - 1)))
+        posteriors = Posteriors(ids, stored["log_probs"].astype(np.float32), offsets, labels)
+        return posteriors, Alphabet("char", labels), [str(text) for text in stored["references"]]
+
+
+@pytest.fixture(scope="module")
+def an4_fourgram(tmp_path_factory, an4_text):
+    settings = LanguageModelSettings(text=an4_text, order=4)
+    return build_language_model(Store(tmp_path_factory.mktemp("models")), settings)
+
+
+def said_of_decodings(references, before, after):
+    """What is said of one point, by what was recognised there before and after."""
+    scores = [[score_pair(*pair) for pair in zip(references, texts, strict=True)] for texts in (before, after)]
+    first = trial(0, 0, alpha=1.0, beta=3.0)
+    trials = [first, replace(first, number=1, params=first.params | WIDER, overrides=WIDER, repeats=0)]
+    trials = [
+        replace(one, outcome=TrialOutcome(score=sum(found, Score()))) for one, found in zip(trials, scores, strict=True)
+    ]
+
+    def errors_of(one):
+        found = scores[one.number]
+        errors, words = (np.array([getattr(score, name) for score in found]) for name in ("errors", "words"))
+        return UtteranceErrors(tuple(map(str, range(len(found)))), errors, words)
+
+    return advice(STUDY, study(*trials), errors_of)
+
+
+def test_on_an4_a_beam_of_three_decides_and_the_usual_thresholds_do_not(characters, an4_fourgram):
+    posteriors, alphabet, references = characters
+    usual = DecodingSettings(method="beam", alpha=1.0, beta=3.0)
+    narrow = usual.model_copy(update={"beam_width": 3, "beam_prune_logp": -3.0})
+    wide = usual.model_copy(update=usual.widened())
+    found = search_set(alphabet, an4_fourgram, posteriors, [usual, narrow, wide]).hypotheses
+    at_usual, at_narrow, at_wide = ([one.text for one in hypotheses] for hypotheses in found)
+    assert said_of_decodings(references, at_usual, at_wide) == ()
+    (said,) = said_of_decodings(references, at_narrow, at_wide)
+    assert "has 19.9 % WER where it had 23.0 % (-3.1 points, standard error 1.0): the thresholds decide" in said
+
+
+@pytest.mark.slow
+def test_on_an4_pyctcdecode_as_it_comes_is_said_to_be_worse_with_wider_pruning(characters, an4_fourgram):
+    posteriors, alphabet, references = characters
+    model = LanguageModel(kenlm.Model(str(an4_fourgram.arpa)), an4_fourgram.words)
+    decoder = BeamSearchDecoderCTC(StockAlphabet(list(alphabet.labels), is_bpe=False), model)
+    decoder.reset_params(alpha=1.0, beta=3.0)
+
+    def texts(width, token, prune):
+        options = {"beam_width": width, "token_min_logp": token, "beam_prune_logp": prune}
+        return [decoder.decode(np.asarray(frames, np.float64), **options) for frames in posteriors]
+
+    (said,) = said_of_decodings(references, texts(50, -5.0, -10.0), texts(100, -7.0, -20.0))
+    assert "has 23.8 % WER where it had 21.1 % (+2.7 points, standard error 1.1): the thresholds decide" in said
 
 
 def test_repeats_with_wider_pruning_say_nothing_of_edges():

@@ -24,7 +24,7 @@ from mlflow.exceptions import MlflowException
 from orchestrator.home import Home
 from orchestrator.record import StudyRecord, TrialRecord, TrialState
 from orchestrator.tracking import Tracker, TrialFolders, serve_ui
-from orchestrator.tracking.projection import project_trial
+from orchestrator.tracking.projection import project_study, project_trial
 from orchestrator.tracking.store import RunStore
 from search_spaces.errors import StoreError, UserError
 from trainers.artifacts import Score
@@ -89,6 +89,20 @@ def test_how_a_run_ended_and_what_it_was_computed_on_are_shown():
     assert tags["still_improving"] == "yes"
     assert tags["computed_on"] == "cuda (Some GPU), bf16, CTC on cuda"
     assert "still_improving" not in project_trial(ended(), "").tags
+
+
+def test_a_studys_run_names_its_best_and_its_promoted_trial_and_says_what_to_know_of_them():
+    better = replace(ended(1), outcome=replace(ended().outcome, score=Score(1, 0, 0, 20)))
+    shown = project_study(study(ended(0, promoted=True), better, promoted=0, advice=("One thing.", "Another.")))
+    assert (shown.tags["best_trial"], shown.tags["promoted_trial"]) == ("1", "0")
+    assert (shown.metrics["best_wer"], shown.metrics["promoted_wer"]) == (5.0, 30.0)
+    assert shown.tags["advice"] == "One thing.\nAnother."
+    assert not {"promoted_trial", "advice"} & set(project_study(study(ended(), better)).tags)
+
+
+def test_a_trial_that_repeats_anothers_point_says_whose():
+    assert project_trial(ended(5, repeats=0), "").tags["repeats"] == "0"
+    assert "repeats" not in project_trial(ended(5), "").tags
 
 
 def no_folders(record):
@@ -899,3 +913,38 @@ def test_write_ahead_mode_is_on(tracker, home):
     connection = sqlite3.connect(home.root / "mlflow.db")
     assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     connection.close()
+
+
+def test_files_beside_a_studys_record_are_made_when_it_ends_and_again_in_another_store_but_not_every_time(home):
+    made = []
+
+    def fill(folder):
+        made.append(folder)
+        (folder / "surface.csv").write_text("trial\n0\n", encoding="utf-8")
+
+    tracker = Tracker(home)
+    client = MlflowClient(home.tracking_uri)
+    record = study(ended(0, promoted=True), promoted=0)
+    parent = tracker.study_run(replace(record, promoted=None), {})
+    record = replace(record, run_id=parent)
+    tracker.study_done(record, True, fill)
+    assert [item.path for item in client.list_artifacts(parent)] == ["surface.csv"]
+    tracker.sync([record], no_folders, lambda one: fill)
+    assert len(made) == 1
+    other = Home(home.root / "other", "", f"sqlite:///{home.root}/other.db")
+    run_id = Tracker(other).sync([record], no_folders, lambda one: fill)["digits/tuned"]
+    assert [item.path for item in MlflowClient(other.tracking_uri).list_artifacts(run_id)] == ["surface.csv"]
+    assert not any(folder.exists() for folder in made)
+
+
+def test_files_that_cannot_be_made_leave_the_study_for_the_next_sync(home):
+    def fill(folder):
+        raise OSError("no space left on device")
+
+    tracker = Tracker(home)
+    record = study(ended(0, promoted=True), promoted=0)
+    record = replace(record, run_id=tracker.study_run(replace(record, promoted=None), {}))
+    tracker.study_done(record, True, fill)
+    assert tracker.behind
+    tracker.sync([record], no_folders, lambda one: lambda folder: (folder / "a").write_text("b"))
+    assert [item.path for item in MlflowClient(home.tracking_uri).list_artifacts(record.run_id)] == ["a"]
