@@ -36,7 +36,10 @@ def champion_among(home: Home, campaign: str, studies: Iterable[StudyRecord]) ->
     if folder is None:
         return None
     origin = read_provenance(folder)
-    named = origin["study"], origin["trial"]
-    same = [trial for study in studies for trial in study.trials if trial.key == origin["key"]]
-    # one result may be that of trials of several studies
-    return min(same, key=lambda trial: (trial.study, trial.number) != named, default=None)
+    named = (origin["study"], origin["trial"])
+    for study in studies:
+        for trial in study.trials:
+            # a record that was read in brief has no key
+            if (trial.study, trial.number) == named and trial.key in ("", origin["key"]):
+                return trial
+    return None

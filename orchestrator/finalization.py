@@ -25,13 +25,11 @@ from search_spaces.reading import unknown_study
 from trainers.artifacts import Hypothesis
 from trainers.data.sealed import SealedSet
 from trainers.ledger import Ledger, Look, Occasion, Submission
-from trainers.outcomes import load_outcome, write_outcome
+from trainers.outcomes import FINALS, final_key, load_outcome, write_outcome
 from trainers.pipeline import recognise
 from trainers.scoring.wer import score_set
 from trainers.spec import TrialOutcome
-from trainers.store import Store, digest
-
-FINALS = "finals"
+from trainers.store import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,12 +125,12 @@ class Finalization:
 
     def folder(self, candidate: Candidate) -> Path:
         """Where what a system said of the test set lies, utterance by utterance."""
-        return self._store.path(FINALS, _key(self.test.key, candidate.record.key))
+        return self._store.path(FINALS, final_key(self.test.key, candidate.record.key))
 
     def _hear(
         self, record: TrialRecord, hearing: Callable[[TrialRecord], None]
     ) -> tuple[TrialRecord, list[Hypothesis]]:
-        if self._store.has(FINALS, _key(self.test.key, record.key)):
+        if self._store.has(FINALS, final_key(self.test.key, record.key)):
             return record, []  # a process died after that was kept and before the ledger said so
         hearing(record)
         plain = self._sampling.load(record.campaign, record.study).attribute("start") or {"needs": {}, "inherited": {}}
@@ -151,7 +149,7 @@ class Finalization:
             outcome = replace(record.outcome, score=score, epochs=(), best_epoch=None, posteriors="", notes=())
             write_outcome(folder, outcome, hypotheses, references)
 
-        return load_outcome(self._store.entry(FINALS, _key(look.test_set, look.submission.system), make))
+        return load_outcome(self._store.entry(FINALS, final_key(look.test_set, look.submission.system), make))
 
     def _show(self, candidates: Sequence[Candidate]) -> None:
         """Let the records say what the ledger says, and MLflow what the records say."""
@@ -218,10 +216,6 @@ def _unfinished(study: StudyRecord | None) -> Iterator[str]:
         yield f"has {study.finished} of {max(study.budget, len(study.trials))} trials"
     elif study.result is not None and not study.result.promoted:
         yield "has a better trial than the promoted one"
-
-
-def _key(test_set: str, system: str) -> str:
-    return digest([test_set, system])
 
 
 def _occasion() -> Occasion:

@@ -12,7 +12,10 @@ from search_spaces.errors import StoreError
 from trainers.artifacts import Hypothesis
 from trainers.scoring.wer import score_pair
 from trainers.spec import TrialOutcome
+from trainers.store import digest
 
+FINALS = "finals"
+"""Kind of the store's entries of trials on a test set, by `final_key`."""
 OUTCOME = "outcome.json"
 HYPOTHESES = "hypotheses.jsonl"
 
@@ -36,6 +39,16 @@ class UtteranceErrors:
     def comparable(self, other: "UtteranceErrors") -> bool:
         """Whether another system was scored on the same utterances with references of the same lengths."""
         return self.ids == other.ids and np.array_equal(self.words, other.words)
+
+
+def final_key(test_set: str, trial: str) -> str:
+    """Key of what a trial's system said of a test set.
+
+    Args:
+        test_set: Key of the set's content.
+        trial: Key of the trial.
+    """
+    return digest([test_set, trial])
 
 
 def write_outcome(

@@ -52,7 +52,9 @@ COLUMNS = {
     "test_wer": Column(_P, "test WER; empty until test is opened"),
     "test_low": Column(_P, "lower end of its 95 % interval"),
     "test_high": Column(_P, "upper end"),
-    "test_looks": Column(_C, "how often test has been looked at"),
+    "test_looks": Column(
+        _C, "which look of its strategy at test that was; above 1 others of it were scored there before"
+    ),
     "substitutions": Column(_C, "on dev"),
     "deletions": Column(_C, "on dev"),
     "insertions": Column(_C, "on dev"),

@@ -11,7 +11,7 @@ from orchestrator.leaderboard.competition import competitors
 from orchestrator.record import StudyRecord, TrialRecord
 from search_spaces.errors import StoreError, UserError
 from trainers.data.manifest import read_manifest
-from trainers.outcomes import UtteranceErrors, load_errors
+from trainers.outcomes import FINALS, UtteranceErrors, final_key, load_errors
 
 SAMPLE = 20
 """Trials of a study whose errors by utterance are read; 20 tell a standard deviation to a sixth."""
@@ -27,7 +27,7 @@ class Evidence:
         sample: Of some of the trials among which that one was chosen, on dev.
         confirmed: Of trainings with fresh seeds, which chose nothing, on dev.
         test: On test; None before that is opened.
-        looks: How often test has been looked at.
+        looks: Which look of its strategy at test that was; 0 before.
     """
 
     dev: UtteranceErrors | None = None
@@ -55,7 +55,7 @@ def read_evidence(studies: Iterable[StudyRecord], outcomes: Path) -> dict[str, E
 
     Args:
         studies: With the trials that `looked_at` names read whole.
-        outcomes: Folder of the outcomes, by the trials' keys.
+        outcomes: Folder of the outcomes, by the trials' keys; what was said of test sets lies beside it.
     """
     return {study.name: _read(study, outcomes) for study in studies}
 
@@ -64,16 +64,20 @@ def _read(study: StudyRecord, outcomes: Path) -> Evidence:
     result = study.result
     if result is None:
         return Evidence(missing="no trial is complete")
-    dev = _load(result, outcomes)
+    dev = _load(outcomes / result.key) if result.key else None
     if dev is None:
         return Evidence(missing=f"what trial {result.number} recognised is not in the store of this folder")
-    sample = [errors for trial in _sample(study) if (errors := _load(trial, outcomes)) is not None]
-    return Evidence(dev, sample=[errors for errors in sample if errors.comparable(dev)])
+    found = [_load(outcomes / trial.key) for trial in _sample(study) if trial.key]
+    sample = [errors for errors in found if errors is not None and errors.comparable(dev)]
+    if result.final is None:
+        return Evidence(dev, sample=sample)
+    test = _load(outcomes.with_name(FINALS) / final_key(result.final.test_set, result.key))
+    return Evidence(dev, sample=sample, test=test, looks=result.final.look)
 
 
-def _load(trial: TrialRecord, outcomes: Path) -> UtteranceErrors | None:
+def _load(folder: Path) -> UtteranceErrors | None:
     try:
-        return load_errors(outcomes / trial.key) if trial.key else None
+        return load_errors(folder)
     except StoreError:
         return None
 

@@ -15,11 +15,16 @@ _COLUMNS = {
     "study": "left",
     "dev WER": "right",
     "corr.": "right",
+    "test WER": "right",
+    "look": "right",
     "diff.": "right",
     "verdict": "left",
     "trials": "right",
     "cost": "right",
 }
+
+_BEFORE_TEST = ("corr.", "trials")
+_OF_TEST = ("test WER", "look")
 
 
 def board(table: pd.DataFrame) -> Group:
@@ -29,28 +34,37 @@ def board(table: pd.DataFrame) -> Group:
         table: The leaderboard.
     """
     rows = table.to_dict("records")
-    shown: list[Table | Text] = [plain_table(_COLUMNS, [_cells(row) for row in rows])]
-    shown += [Text(sentence, style="dim") for sentence in (_LEGEND, *notes(table))]
+    opened = bool(table["test_wer"].notna().any())
+    hidden = _BEFORE_TEST if opened else _OF_TEST
+    columns = {name: side for name, side in _COLUMNS.items() if name not in hidden}
+    cells = [[cell for name, cell in _cells(row).items() if name in columns] for row in rows]
+    shown: list[Table | Text] = [plain_table(columns, cells)]
+    legend = _LEGEND.format(_OF_LOOKS if opened else _OF_CORRECTION)
+    shown += [Text(sentence, style="dim") for sentence in (legend, *notes(table))]
     return Group(*shown)
 
 
 _LEGEND = (
-    "percent and points, ± half of the 95 % interval; corr.: what the best of several trials is expected to have on "
-    "other utterances; diff.: from the baseline; cost: all trials, and those of what is needed; * champion"
+    "percent and points, ± half of the 95 % interval; {}; diff.: from the baseline; cost: all trials, and those of "
+    "what is needed; * champion"
 )
+_OF_CORRECTION = "corr.: what the best of several trials is expected to have on other utterances"
+_OF_LOOKS = "look: how often test was opened for systems of that strategy, this time included"
 
 
-def _cells(row: Mapping[Any, Any]) -> list[str]:
+def _cells(row: Mapping[Any, Any]) -> dict[str, str]:
     seconds = 3600 * (row["cpu_hours_with_needs"] + row["gpu_hours_with_needs"])
-    return [
-        row["study"] + (" *" if row["promoted"] == "champion" else ""),
-        _half(row, "dev_wer", "dev") or "none",
-        "" if pd.isna(row["dev_corrected"]) else f"{row['dev_corrected']:.1f}",
-        _half(row, "difference", "difference", "+"),
-        row["verdict"],
-        f"{row['completed'] + row['pruned'] + row['failed']}",
-        _short(seconds),
-    ]
+    return {
+        "study": row["study"] + (" *" if row["promoted"] == "champion" else ""),
+        "dev WER": _half(row, "dev_wer", "dev") or "none",
+        "corr.": "" if pd.isna(row["dev_corrected"]) else f"{row['dev_corrected']:.1f}",
+        "test WER": _half(row, "test_wer", "test"),
+        "look": "" if pd.isna(row["test_looks"]) else f"{row['test_looks']}",
+        "diff.": _half(row, "difference", "difference", "+"),
+        "verdict": row["verdict"],
+        "trials": f"{row['completed'] + row['pruned'] + row['failed']}",
+        "cost": _short(seconds),
+    }
 
 
 def _short(seconds: float) -> str:

@@ -62,10 +62,10 @@ def notes(table: pd.DataFrame) -> Iterator[str]:
     ties = [row for row in rows if row["verdict"] == Verdict.TIE and not pd.isna(row["detectable"])]
     if ties:
         told = ", ".join(f"{row['study']} {row['detectable']:.1f}" for row in ties)
-        yield (
-            f"a tie is no equality: these {ties[0]['reference_words']} words find a difference of so many points in 80 "
-            f"of 100 cases: {told}"
+        here = (
+            "test finds" if ties[0]["compared_on"] == Ground.TEST else f"these {ties[0]['reference_words']} words find"
         )
+        yield f"a tie is no equality: {here} a difference of so many points in 80 of 100 cases: {told}"
     unequal = [row for row in rows if not pd.isna(row["trials_over_baseline"]) and row["trials_over_baseline"] != 0]
     if unequal:
         told = ", ".join(f"{row['study']} {row['trials_over_baseline']:+d}" for row in unequal)

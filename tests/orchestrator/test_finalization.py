@@ -308,3 +308,19 @@ def test_a_program_gets_the_counts_and_the_interval(campaign, finalize):
         errors = entry["substitutions"] + entry["deletions"] + entry["insertions"]
         assert entry["test_wer"] == pytest.approx(100 * errors / entry["words"])
     assert all(entry["score"] for entry in looks_json(final.looks))
+
+
+def test_the_leaderboard_shows_test_wer_interval_and_look_and_compares_on_test(campaign, call, finalize, folder):
+    before = json.loads(call("leaderboard", "tiny", "--json")[1].out)
+    assert {row["test_wer"] for row in before} == {None}
+    assert "test WER" not in call("leaderboard", "tiny")[1].out
+    done = {one.record.study: one for one in finalize(campaign)}
+    rows = json.loads(call("leaderboard", "tiny", "--json")[1].out)
+    for row in rows:
+        score = done[row["study"]].look.score
+        assert row["test_wer"] == pytest.approx(score.wer, abs=0.01)
+        assert row["test_low"] <= row["test_wer"] <= row["test_high"]
+        assert row["test_looks"] == 1
+    said = call("leaderboard", "tiny")[1].out
+    assert "look: how often test was opened" in " ".join(said.split())
+    assert max(map(len, said.splitlines())) <= 80

@@ -318,9 +318,7 @@ def test_recordings_of_several_sampling_rates_are_refused_with_their_lines_and_r
         soundfile.write(tmp_path / f"{name}.wav", np.zeros(rate), rate)
     entries = [{"audio_filepath": f"{name}.wav", "text": "GO"} for name in "abc"]
     manifest = write_manifest(tmp_path / "set.jsonl", entries)
-    with pytest.raises(
-        DataError, match=r"line 3: .*c\.wav has .* of 8000 Hz where the first has 16000 Hz"
-    ):
+    with pytest.raises(DataError, match=r"line 3: .*c\.wav has .* of 8000 Hz where the first has 16000 Hz"):
         packed(store, manifest)
     manifest = write_manifest(tmp_path / "set.jsonl", entries[:2])
     assert [packed(store, manifest).rate for _ in range(2)] == [16000, 16000]
