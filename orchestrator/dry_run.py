@@ -59,7 +59,7 @@ class Plan:
         cached: Shared things that are there already.
         made: Shared things that would be made first.
         seconds: Expected wall time with all workers, of what can be told.
-        megabytes: Expected space on disk.
+        megabytes: Expected space that the weights kept take on disk.
         unknown: Whether some study's time cannot be told.
     """
 
@@ -109,7 +109,8 @@ def dry_run(campaign: Campaign, names: Sequence[str], stored: Sequence[StudyReco
                 labels = len(Alphabet.of(settings.units, (utterance.text for utterance in train)))
                 cost = training_cost(settings, *lengths, labels)
                 took, why = cost.seconds * _trainings(schema, settings), "three steps of its network, timed now"
-                megabytes += fresh * cost.megabytes * _trainings(schema, settings)
+                kept = min(fresh, definition.keep.best or fresh)
+                megabytes += kept * cost.megabytes * _trainings(schema, settings)
         for model in language_models(campaign, definition):
             key = language_model_key(model, "" if model.files else fingerprint(train))
             made = f"{model.title} language model"

@@ -114,7 +114,7 @@ def _resolve(campaign: Campaign, study: StudyDefinition, values: Mapping[str, Va
         UserError: The values do not go together.
     """
     settings = _settings(campaign, study, values, start)
-    sections = {name: getattr(settings, name) for name in used_sections(trained_by(study, start))}
+    sections = {name: getattr(settings, name) for name in used_sections(trained_by(study.strategy, start))}
     return {
         name: value.model_dump(mode="json") if isinstance(value, BaseModel) else value
         for name, value in sections.items()
@@ -188,16 +188,17 @@ def stored_spec(campaign: Campaign, record: TrialRecord, start: Start) -> TrialS
         start: What its study started from.
     """
     prefix = "data_"
-    again = start.configuration
+    schema = trained_by(record.strategy, start)
+    data = {name.removeprefix(prefix): key for name, key in record.provenance.items() if name.startswith(prefix)}
     return TrialSpec(
         campaign=record.campaign,
         study=record.study,
         number=record.number,
-        strategy=again.strategy if again else record.strategy,
+        strategy=schema.name,
         settings=record.settings,
         train=campaign.data.train,
         dev=campaign.data.dev,
-        data={name.removeprefix(prefix): key for name, key in record.provenance.items() if name.startswith(prefix)},
+        data={**_used_data(schema, data), **_model_sources(record.settings.get("model"))},
         needs=start.chosen_by(record),
     )
 
@@ -206,7 +207,7 @@ def make_spec(
     campaign: Campaign, study: StudyDefinition, claim: Claim, start: Start, data: Mapping[str, str]
 ) -> TrialSpec:
     """The spec of a claimed trial."""
-    schema = trained_by(study, start)
+    schema = trained_by(study.strategy, start)
     values = {**claim.params, **claim.overrides}
     if schema_of(study).replicates:
         values = {SEED: fresh_seed(claim.number, start.seed), **values}

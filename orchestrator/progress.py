@@ -20,6 +20,7 @@ class StudyProgress:
         running: Trials that run now.
         waiting: Trials in the queue.
         budget: Trials it may have in all.
+        freed: Trials whose weights were freed.
         best_dev_wer: Percent; None before a trial is complete.
         seconds_a_trial: Median wall time of its finished trials; None before there is one.
         seconds_left: Time until its budget is used up at the present pace; None when it cannot be told.
@@ -33,6 +34,7 @@ class StudyProgress:
     running: int
     waiting: int
     budget: int
+    freed: int
     best_dev_wer: float | None
     seconds_a_trial: float | None
     seconds_left: float | None
@@ -56,6 +58,7 @@ def study_progress(definition: StudyDefinition, record: StudyRecord | None) -> S
         running=record.count(TrialState.RUNNING),
         waiting=record.count(TrialState.WAITING),
         budget=budget,
+        freed=sum(trial.freed for trial in record.trials),
         best_dev_wer=record.best.dev_wer if record.best else None,
         seconds_a_trial=seconds_a_trial(record),
         seconds_left=seconds_left(record, budget),

@@ -50,6 +50,11 @@ class Champions:
         """Folder of a campaign's champion; None before there is one."""
         return champion_folder(self._home, campaign)
 
+    def keys(self) -> frozenset[str]:
+        """Keys of the trials whose systems are or were champions, of all campaigns."""
+        folders = self._home.champions.glob(".versions/*/[0-9]*")
+        return frozenset(str(read_provenance(folder)["key"]) for folder in folders)
+
     def versions(self, campaign: str) -> list[Path]:
         """Folders of every system that was champion, the oldest first."""
         folder = self._versions(campaign)
@@ -103,10 +108,11 @@ class Champions:
             decision: Why it is promoted.
 
         Raises:
-            UserError: The trial is not complete.
+            UserError: The trial is not complete, or its weights were freed.
         """
         if record.dev_wer is None or record.outcome is None:
             raise UserError(f"{record.name} is {record.state}; only a complete trial can be promoted")
+        record.refuse_freed()
         current = self.current(record.campaign)
         if current is None or read_provenance(current)["key"] != record.key:
             current = self._export(record, current, decision)

@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from search_spaces.errors import UserError
 from search_spaces.space import Value
 from trainers.artifacts import Score
 from trainers.spec import TrialOutcome
@@ -66,6 +67,7 @@ class TrialRecord:
         run_id: Its run in MLflow; empty before it has one.
         deaths: Attempts whose process died.
         promoted: Whether it stands for its study.
+        freed: Whether its weights were freed; its record and what it recognised stay.
         overrides: Settings laid over its point, outside the search; empty for a point that the search chose.
         repeats: Number of the trial whose point it repeats with `overrides`; None for a point of its own.
         final: How its system did on the test set; None before the campaign is finalized.
@@ -89,6 +91,7 @@ class TrialRecord:
     run_id: str = ""
     deaths: int = 0
     promoted: bool = False
+    freed: bool = False
     overrides: Mapping[str, Value] = field(default_factory=dict)
     repeats: int | None = None
     final: FinalScore | None = None
@@ -97,6 +100,18 @@ class TrialRecord:
     def name(self) -> str:
         """``campaign/study#number``."""
         return f"{self.campaign}/{self.study}#{self.number}"
+
+    def refuse_freed(self) -> None:
+        """Refuse a trial whose weights are gone where they are wanted.
+
+        Raises:
+            UserError: They were freed; the message says how they are come by again.
+        """
+        if self.freed:
+            raise UserError(
+                f"the weights of {self.name} were freed to save space; the same training gives them again: "
+                f"orchestrator free {self.campaign}/{self.study} --restore {self.number}"
+            )
 
     @property
     def point(self) -> str:
@@ -133,6 +148,7 @@ class StudyRecord:
         budget: Trials it may have in all, as of its last run.
         changes: Values by dotted name that took the place of the campaign file's in its last run.
         advice: What a person should know of its result, in sentences.
+        start: What its trials start from, as plain values; empty before it has begun.
     """
 
     campaign: str
@@ -145,6 +161,7 @@ class StudyRecord:
     budget: int = 0
     changes: Mapping[str, Any] = field(default_factory=dict)
     advice: tuple[str, ...] = ()
+    start: Mapping[str, Any] = field(default_factory=dict)
 
     def count(self, *states: TrialState) -> int:
         """How many trials are in one of the states."""

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from orchestrator.engines.engine import Decoded, Died, Engine, Event, Failed, Finished, Job, Reported
+from orchestrator.freeing import Freeing
 from orchestrator.home import Home
 from orchestrator.observer import Observer
 from orchestrator.owner import LEASE_SECONDS, Owner
@@ -20,10 +21,12 @@ from orchestrator.provenance import provenance
 from orchestrator.record import StudyRecord
 from orchestrator.sampling import Claim, Sampling
 from orchestrator.seed_noise import seed_noise
+from orchestrator.start import schema_of
 from orchestrator.stored import in_order
 from orchestrator.study_run import StudyRun
 from orchestrator.surface import errors_in
 from orchestrator.surface_files import surface_files
+from orchestrator.tables import size
 from orchestrator.tracking import Fill, Tracker, trial_folders
 from search_spaces.campaign import Campaign
 from search_spaces.errors import UserError
@@ -97,6 +100,7 @@ class Runner:
         }
         self._tracker = Tracker(self._home)
         self._champions = Champions(self._home, self._tracker)
+        self._freeing = Freeing(self._campaign, self._home, self._sampling, self._tracker)
         self._studies = studies
         self._reap()
         self._sync()
@@ -222,6 +226,9 @@ class Runner:
                 if study.sampled.release(number, died=True):
                     study.exhausted = False
         self._ended(study, number)
+        if isinstance(event, Finished) and study.definition.keep.best and schema_of(study.definition).trains:
+            for freed in self._freeing.free(self._campaign.keeping(self._names)):
+                self._observer.note(f"{freed.trial.study}#{freed.trial.number}: weights freed, {size(freed.size)}")
 
     def _ended(self, study: StudyRun, number: int) -> None:
         record = study.sampled.trial(number)

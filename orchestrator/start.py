@@ -105,9 +105,9 @@ def replicated_name(study: StudyDefinition) -> str | None:
     return next((name for names in named for name in names), None)
 
 
-def trained_by(study: StudyDefinition, start: Start) -> StrategySchema:
+def trained_by(strategy: str, start: Start) -> StrategySchema:
     """The strategy that a study's trials run: its own, or that of the trial which they repeat."""
-    return find_strategy(start.configuration.strategy).schema if start.configuration else schema_of(study)
+    return find_strategy(start.configuration.strategy if start.configuration else strategy).schema
 
 
 def outside_ingredient(path: str, store: Store) -> Ingredient:
@@ -148,6 +148,7 @@ def resolve_start(
         if source not in before:
             return outside_ingredient(source, store)
         trial = result(source)
+        trial.refuse_freed()
         key = trial.outcome.checkpoint if trial.outcome else ""
         return Ingredient(source, store.path("checkpoints", key), key, trial.number)
 

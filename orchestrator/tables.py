@@ -9,6 +9,7 @@ from orchestrator.progress import StudyProgress
 
 if TYPE_CHECKING:
     from orchestrator.dry_run import Plan  # it needs torch, and a table does not
+    from orchestrator.freeing import Freed
 
 
 def duration(seconds: float) -> str:
@@ -19,6 +20,16 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def size(count: int) -> str:
+    """A number of bytes in the largest unit that leaves a digit before the point."""
+    number, unit = float(count), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if number < 999.5:
+            break
+        number, unit = number / 1000, larger
+    return f"{number:.3g} {unit}"
 
 
 def percent(wer: float | None) -> str:
@@ -53,6 +64,7 @@ def progress_table(studies: Sequence[StudyProgress]) -> Table:
         "waiting": "right",
         "best": "right",
         "left": "right",
+        "weights freed": "right",
     }
     rows = [
         [
@@ -62,10 +74,21 @@ def progress_table(studies: Sequence[StudyProgress]) -> Table:
             *(str(count or "") for count in (study.running, study.waiting)),
             percent(study.best_dev_wer),
             "?" if study.seconds_left is None else duration(study.seconds_left) if study.seconds_left else "",
+            str(study.freed or ""),
         ]
         for study in studies
     ]
     return plain_table(columns, rows)
+
+
+def freed_table(freed: Sequence["Freed"]) -> Table:
+    """What each study gave up, or would give up."""
+    rows = []
+    for study in dict.fromkeys(one.trial.study for one in freed):
+        ours = [one for one in freed if one.trial.study == study]
+        numbers = ", ".join(str(one.trial.number) for one in ours)
+        rows.append([study, size(sum(one.size for one in ours)), numbers])
+    return plain_table({"study": "left", "size": "right", "trials": "left"}, rows)
 
 
 def plan_table(plan: "Plan") -> Table:

@@ -1,6 +1,6 @@
 """A campaign and its studies, as frozen values. `search_spaces.reading` makes them from a YAML file."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -83,6 +83,21 @@ class PromotionSettings(_Kind):
     level: float = Field(0.05, gt=0, lt=1)
 
 
+class KeepSettings(Section):
+    """Which trials of a study keep their weights, once something takes the space; ``keep: all`` is every trial.
+
+    Attributes:
+        best: So many trials of the lowest dev WER, beside whatever other studies need; None keeps all.
+    """
+
+    best: int | None = Field(None, ge=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, value: Any) -> Any:
+        return {} if value == "all" else value
+
+
 @dataclass(frozen=True, slots=True)
 class DataFiles:
     """The sets of a campaign, each a file or a folder.
@@ -111,6 +126,7 @@ class StudyDefinition:
         sampler: How points are chosen.
         pruner: When a losing trial is stopped.
         seed: Seed of the sampler.
+        keep: Which trials keep their weights.
         hypothesis: What the researcher expects, dev WER in percent, low and high; shown beside the result.
     """
 
@@ -125,6 +141,7 @@ class StudyDefinition:
     sampler: SamplerSettings = field(default_factory=SamplerSettings)
     pruner: PrunerSettings = field(default_factory=PrunerSettings)
     seed: int = 1
+    keep: KeepSettings = field(default_factory=KeepSettings)
     hypothesis: tuple[float, float] | None = None
 
     def studies_before(self, known: Mapping[str, Any]) -> Iterator[str]:
@@ -157,6 +174,11 @@ class Campaign:
     baseline: str | None = None
     promotion: PromotionSettings = field(default_factory=PromotionSettings)
     changes: Mapping[str, Any] = field(default_factory=dict)
+
+    def keeping(self, names: Iterable[str]) -> dict[str, int]:
+        """How many of the best trials keep their weights, of those of the studies that give some up."""
+        named = ((name, self.studies[name].keep.best) for name in names if name in self.studies)
+        return {name: best for name, best in named if best is not None}
 
     def with_needs(self, study: str) -> tuple[str, ...]:
         """A study and all that it needs, directly or not, in the order in which they can run."""

@@ -10,7 +10,14 @@ from pydantic import ValidationError
 
 from search_spaces.axes.decoding import FILE_SETTINGS
 from search_spaces.axes.settings import Settings, overlay
-from search_spaces.campaign import CAMPAIGN_NAME, Campaign, DataFiles, PromotionSettings, StudyDefinition
+from search_spaces.campaign import (
+    CAMPAIGN_NAME,
+    Campaign,
+    DataFiles,
+    KeepSettings,
+    PromotionSettings,
+    StudyDefinition,
+)
 from search_spaces.checking import Checker, fields_at, find_file, plain_message, unknown_name
 from search_spaces.errors import CampaignError, Mistake
 from search_spaces.schema import Catalogue
@@ -18,7 +25,7 @@ from search_spaces.sealing import SealedFile
 from search_spaces.source import Place, read_source
 from search_spaces.study_reading import read_study
 
-_KEYS = ("campaign", "data", "baseline", "promotion", "studies")
+_KEYS = ("campaign", "data", "baseline", "promotion", "keep", "studies")
 
 
 def read_campaign(path: Path, catalogue: Catalogue | None = None, changes: Mapping[str, Any] | None = None) -> Campaign:
@@ -148,9 +155,14 @@ def _read_studies(check: Checker, root: Mapping[str, Any], settings: dict[str, A
     if not isinstance(raw, dict) or not raw:
         check.add(("studies",), "needs at least one study: {NAME: {strategy: baseline}}")
         return {}
+    keep = KeepSettings()
+    try:
+        keep = KeepSettings.model_validate(root.get("keep", "all"))
+    except ValidationError as error:
+        check.validation(("keep",), error, KeepSettings)
     studies: dict[str, StudyDefinition] = {}
     for name, body in raw.items():
-        study = read_study(check, name, body, raw, settings)
+        study = read_study(check, name, body, raw, settings, keep)
         if study is not None:
             studies[name] = study
     return _ordered(check, studies)

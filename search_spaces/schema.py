@@ -17,6 +17,7 @@ class Need:
         many: Whether a list of studies may be named; each is then a choice of the axis ``axis``.
         optional: Whether a study may leave it out.
         axis: Name of the axis that chooses among several; empty when all are used together.
+        every_trial: Whether all trials of the studies serve, and not their promoted ones alone.
         replicated: Whether it is the configuration of the study's promoted trial that is taken, and no checkpoint.
     """
 
@@ -25,6 +26,7 @@ class Need:
     many: bool = False
     optional: bool = False
     axis: str = ""
+    every_trial: bool = False
     replicated: bool = False
 
 

@@ -8,7 +8,7 @@ from pydantic import Field, ValidationError
 
 from search_spaces.axes.section import Section
 from search_spaces.axes.settings import overlay
-from search_spaces.campaign import STUDY_NAME, SamplerSettings, StudyDefinition
+from search_spaces.campaign import STUDY_NAME, KeepSettings, SamplerSettings, StudyDefinition
 from search_spaces.checking import Checker, fields_at, plain_message, section_of, unknown_name
 from search_spaces.pruner_reading import read_pruner
 from search_spaces.replicates import REPLICATES, SEED, check_replicated
@@ -32,6 +32,7 @@ class _StudyKeys(Section):
     sampler: SamplerSettings = Field(default_factory=SamplerSettings)
     pruner: str | dict[str, Any] = Field(default_factory=dict)
     seed: int = Field(1, ge=0, lt=2**31)
+    keep: KeepSettings | None = None
     hypothesis: tuple[float, float] | None = Field(None, strict=False)
 
 
@@ -41,6 +42,7 @@ def read_study(
     body: Any,
     siblings: Iterable[str],
     settings: Mapping[str, Any],
+    keep: KeepSettings,
 ) -> StudyDefinition | None:
     """Read the study under ``studies: NAME:``; None when it is too broken to go on."""
     place: Place = ("studies", name)
@@ -84,6 +86,7 @@ def read_study(
         sampler=keys.sampler,
         pruner=read_pruner(check, (*place, "pruner"), keys.pruner, schema),
         seed=keys.seed,
+        keep=keys.keep or keep,
         hypothesis=keys.hypothesis,
     )
 

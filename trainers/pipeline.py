@@ -22,7 +22,7 @@ def resolve_settings(tree: dict[str, Any]) -> Settings:
 
 
 def run_trial(spec: TrialSpec, store: Store, report: Report) -> TrialOutcome:
-    """Run a trial, or take its outcome from the store if it has been run before.
+    """Run a trial, or take its outcome from the store if it has been run before and its weights are still there.
 
     Args:
         spec: What is asked.
@@ -58,14 +58,19 @@ def run_trials(
     """
     trials = []
     for spec in specs:
-        if store.has("outcomes", spec.key):
-            yield spec, load_outcome(store.path("outcomes", spec.key))
+        outcome = load_outcome(store.path("outcomes", spec.key)) if store.has("outcomes", spec.key) else None
+        if outcome is not None and (not _trains(spec) or store.has("checkpoints", outcome.checkpoint)):
+            yield spec, outcome
         else:
             settings = resolve_settings(dict(spec.settings))
             trials.append(Trial(spec, settings, store, partial(report, spec), tell=partial(tell, spec)))
     if trials:
         for trial, outcome, hypotheses in find_strategy(specs[0].strategy).run_all(trials):
             yield trial.spec, _keep(trial.spec, store, outcome, hypotheses)
+
+
+def _trains(spec: TrialSpec) -> bool:
+    return find_strategy(spec.strategy).schema.trains
 
 
 def recognise(spec: TrialSpec, outcome: TrialOutcome, test: SealedSet, store: Store) -> list[Hypothesis]:

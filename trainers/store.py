@@ -20,6 +20,7 @@ from filelock import FileLock, Timeout
 
 from search_spaces.errors import StoreError
 
+_REMOVED = ".removed"
 _UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
 
 
@@ -133,6 +134,36 @@ class Store:
                 raise
             raise StoreError(f"cannot write {place}: {reason(error)}") from error
         return place
+
+    def keys(self, kind: str) -> list[str]:
+        """Keys of all entries of a kind."""
+        folder = self.root / kind
+        return sorted(path.name for path in folder.iterdir() if path.name[0] != ".") if folder.is_dir() else []
+
+    def size(self, kind: str, key: str) -> int:
+        """Bytes of an entry's files; 0 where there is none."""
+        return sum(path.stat().st_size for path in self.path(kind, key).rglob("*") if path.is_file())
+
+    def remove(self, kind: str, key: str) -> None:
+        """Delete an entry: it is renamed away first, so that it is whole or gone; one that is being made anew stays.
+
+        Raises:
+            StoreError: It cannot be deleted.
+        """
+        place, away = self.path(kind, key), self.root / kind / f".{key}{_REMOVED}"
+        try:
+            with contextlib.suppress(Timeout), FileLock(self._lock(kind, key), blocking=False):
+                shutil.rmtree(away, ignore_errors=True)
+                if place.is_dir():
+                    place.rename(away)
+                shutil.rmtree(away, ignore_errors=True)
+        except OSError as error:
+            raise StoreError(f"cannot delete {place}: {reason(error)}") from error
+
+    def sweep(self, kind: str) -> None:
+        """Delete what `remove` left when it was killed."""
+        for folder in (self.root / kind).glob(f".*{_REMOVED}"):
+            shutil.rmtree(folder, ignore_errors=True)
 
     def discard(self, kind: str, key: str) -> None:
         """Drop what an attempt left that nobody goes on with; where another process does, it stays."""

@@ -22,7 +22,7 @@ class _Commands(click.Group):
 
     def list_commands(self, context: click.Context) -> list[str]:
         names = {module.name for module in pkgutil.iter_modules(__path__)}
-        order = ["studies", "plan", "run", "status", "ui", "leaderboard", "promote", "finalize"]
+        order = ["studies", "plan", "run", "status", "ui", "leaderboard", "promote", "finalize", "free"]
         order += ["transcribe", "evaluate", "lm", "import"]
         return [name for name in order if name in names] + sorted(names - set(order))
 

@@ -39,6 +39,7 @@ def study_record(campaign: str, name: str, attributes: Mapping[str, Any], trials
         attributes.get("budget", 0),
         attributes.get("changes", {}),
         tuple(attributes.get("advice", ())),
+        attributes.get("start") or {},
     )
 
 
@@ -75,6 +76,7 @@ def trial_record(campaign: str, study: str, attributes: Mapping[str, Any], trial
         run_id=noted.get("run_id", ""),
         deaths=noted.get("deaths", 0),
         promoted=trial.number == attributes.get("promoted"),
+        freed=trial.number in attributes.get("freed", ()),
         overrides=noted.get("overrides", {}),
         repeats=noted.get("repeats"),
         final=_final(attributes.get("finals", {}).get(str(trial.number))),

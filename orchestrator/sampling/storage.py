@@ -43,6 +43,10 @@ class Sampling:
         self._engine = database.engine
         self._storage = optuna.storages.get_storage(database)
 
+    def campaigns(self) -> list[str]:
+        """Names of the campaigns of which a study is stored."""
+        return list(dict.fromkeys(name.split("/")[0] for name in optuna.get_all_study_names(self._storage)))
+
     def names(self, campaign: str) -> list[str]:
         """Names of the stored studies of a campaign, in the order in which they were made."""
         prefix = f"{campaign}/"

@@ -40,7 +40,7 @@ _CURVES = {
 }
 _PARAM_CHARACTERS = 6000
 _TAG_CHARACTERS = 5000
-_TRANSIENT = ("error", "notes", "not_finite.")
+_TRANSIENT = ("error", "notes", "not_finite.", "weights_freed")
 
 
 _encode = json.JSONEncoder(ensure_ascii=False).encode
@@ -279,6 +279,7 @@ def _tags(record: TrialRecord, parent: str) -> dict[str, str]:
         "still_improving": "yes" if outcome and outcome.still_improving else "",
         "lost_to": outcome.eliminated.rival if outcome and outcome.eliminated else "",
         "notes": "\n".join(outcome.notes) if outcome else "",
+        "weights_freed": "yes" if record.freed else "",
         PARENT: parent,
         "mlflow.source.name": "orchestrator",
         "mlflow.source.type": "LOCAL",

@@ -6,6 +6,7 @@ when a process is killed.
 
 import logging
 import os
+import shutil
 import sqlite3
 import time
 from collections.abc import Mapping, Sequence
@@ -40,6 +41,7 @@ for _name, _value in {
 from mlflow import MlflowClient  # noqa: E402
 from mlflow.entities import Metric, Param, Run, RunTag  # noqa: E402
 from mlflow.exceptions import MlflowException  # noqa: E402
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository  # noqa: E402
 from mlflow.store.db import utils as _utils  # noqa: E402
 
 _database: Any = _utils  # its functions have no types
@@ -272,6 +274,15 @@ class RunStore:
             self.client.log_artifacts(run.info.run_id, str(folder), name or None)
         else:
             link_folder(folder, place / name)
+
+    def delete_folder(self, run: Run, name: str) -> None:
+        """Delete the artifacts of a run that lie in a folder; where there is none, nothing happens."""
+        place = self._place(run)
+        if place is not None:
+            shutil.rmtree(place / name, ignore_errors=True)
+        elif self.client.list_artifacts(run.info.run_id, name):
+            repository: Any = get_artifact_repository(run.info.artifact_uri, self._home.tracking_uri)
+            repository.delete_artifacts(name)
 
     def _place(self, run: Run) -> Path | None:
         """Where a run's artifacts lie on this machine; None when a server keeps them."""

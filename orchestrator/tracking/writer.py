@@ -13,6 +13,8 @@ from orchestrator.tracking.store import DIGEST, RunStore
 from trainers.outcomes import HYPOTHESES
 from trainers.store import digest
 
+_CHECKPOINT = "checkpoint"
+
 
 class Writer:
     """Writes records into a tracking store.
@@ -60,8 +62,10 @@ class Writer:
     def _write_files(self, run: Any, record: TrialRecord, folders: TrialFolders) -> None:
         if record.settings and not run.data.params:
             self._store.log_text(run, to_yaml(record.settings), "settings.yaml")
-        if folders.checkpoint is not None and folders.checkpoint.is_dir():
-            self._store.log_folder(run, folders.checkpoint, "checkpoint")
+        if record.freed:
+            self._store.delete_folder(run, _CHECKPOINT)
+        elif folders.checkpoint is not None and folders.checkpoint.is_dir():
+            self._store.log_folder(run, folders.checkpoint, _CHECKPOINT)
         if folders.outcome is not None and (folders.outcome / HYPOTHESES).is_file():
             self._store.log_text(run, hypotheses_csv(folders.outcome), "hypotheses.csv")
         if record.state is TrialState.FAILED and folders.log is not None and folders.log.is_file():

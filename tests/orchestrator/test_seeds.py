@@ -11,18 +11,19 @@ from orchestrator.cost import TrainingCost
 from orchestrator.engines.local import LocalEngine
 from orchestrator.leaderboard import leaderboard
 from orchestrator.planning import data_fingerprints, make_spec
-from orchestrator.record import TrialState
+from orchestrator.record import StudyRecord, TrialRecord, TrialState
 from orchestrator.runner import Runner
 from orchestrator.sampling import Claim, Sampling
 from orchestrator.seed_noise import seed_noise
-from orchestrator.start import Configuration, Start, pinned_start
+from orchestrator.start import Configuration, Start, pinned_start, resolve_start
 from search_spaces.axes.features import FeatureSettings
 from search_spaces.campaign import PrunerSettings
-from search_spaces.errors import CampaignError
+from search_spaces.errors import CampaignError, UserError
 from search_spaces.replicates import fresh_seed
 from tests.orchestrator.test_runner import Notes
+from trainers.artifacts import Score
 from trainers.data.sets import load_set
-from trainers.spec import Ingredient
+from trainers.spec import Ingredient, TrialOutcome
 from trainers.store import Store
 
 SEEDS = """\
@@ -67,7 +68,7 @@ def test_replicates_of_any_training_study_differ_from_its_trial_by_their_seed_al
     row = leaderboard(list(records.values())).set_index("study").loc["again"]
     assert (row["strategy"], row["replicates"]) == ("seeds", 3)
     # pinned: what the study repeats does not change when it is opened again
-    sampled = Sampling(tiny_campaign.home)._load("tiny", "again")
+    sampled = Sampling(tiny_campaign.home).load("tiny", "again")
     start = pinned_start(sampled.attribute("start"), Store(tiny_campaign.home.store))
     assert start.configuration.title == "self_distillation#0"
     assert start.configuration.needs["teacher"][0].folder.is_dir()
@@ -77,7 +78,7 @@ def test_a_replicate_with_the_seed_of_the_original_is_the_original(replicated, t
     """The same key: it would be taken from the store, and what is trained again is what was trained before."""
     records, _, _ = replicated
     campaign = tiny_campaign.read()
-    sampled = Sampling(tiny_campaign.home)._load("tiny", "again")
+    sampled = Sampling(tiny_campaign.home).load("tiny", "again")
     start = pinned_start(sampled.attribute("start"), Store(tiny_campaign.home.store))
     claim = Claim(0, {}, {"train.seed": 1}, "")
     spec = make_spec(campaign, campaign.studies["again"], claim, start, data_fingerprints(campaign))
@@ -150,6 +151,14 @@ def test_seeds_of_replicates_are_distinct_and_leave_out_the_one_that_was_chosen(
     assert seeds == sorted(set(seeds))
     assert taken not in seeds
     assert seeds == [seed for seed in range(1, count + 2) if seed != taken][:count]
+
+
+def test_a_study_does_not_begin_with_weights_that_were_freed(tiny_campaign, store):
+    outcome = TrialOutcome(score=Score(1, 0, 0, 4), checkpoint="k")
+    freed = TrialRecord("tiny", "baseline", "baseline", 3, TrialState.COMPLETE, outcome=outcome, freed=True)
+    before = {"baseline": StudyRecord("tiny", "baseline", "baseline", (freed,))}
+    with pytest.raises(UserError, match=r"tiny/baseline#3 were freed .* orchestrator free tiny/baseline --restore 3"):
+        resolve_start(tiny_campaign.read().studies["self_distillation"], before, store)
 
 
 def test_a_start_survives_being_written_down(store):

@@ -48,7 +48,7 @@ ONE_MISTAKE = {
     "an unknown key at the top": (
         "featurs: {bands: 40}\n" + STUDIES,
         "line 3: featurs: ",
-        ["unknown key 'featurs'; did you mean 'features'?", "valid: campaign, data, baseline, promotion, studies,"],
+        ["unknown key 'featurs'; did you mean 'features'?", "valid: campaign, data, baseline, promotion, keep,"],
     ),
     "an unknown key in a section": (
         "train:\n  epochs: 3\n  leraning_rate: 1\n" + STUDIES,
@@ -85,6 +85,16 @@ ONE_MISTAKE = {
         "    space: {train.epochs: {int: [60, 80]}}\n",
         "line 5: studies.base: ",
         ["train.keep_epochs: there are only 60 epochs, and no epoch 75 to keep"],
+    ),
+    "a number of trials to keep that keeps none": (
+        "keep: {best: 0}\n" + STUDIES,
+        "line 3: keep.best: ",
+        ["greater than or equal to 1; got 0"],
+    ),
+    "an unknown key in what a study keeps": (
+        "keep: {best: 2}\nstudies:\n  base: {strategy: baseline, keep: {bst: 3}}\n",
+        "line 5: studies.base.keep.bst: ",
+        ["unknown key 'bst'; did you mean 'best'?"],
     ),
     "an unknown key in a sampler": (
         "studies:\n  base: {strategy: baseline, sampler: {kind: tpe, start: 3}}\n",
@@ -558,7 +568,7 @@ def test_a_mistake_in_the_head_is_named_once(mistakes, head, place, words):
 
 @pytest.mark.parametrize("text", ["", "- a\n- b\n", "just text\n", "3\n"])
 def test_a_file_that_is_no_mapping_is_told_its_keys(mistakes, text):
-    keys = "campaign, data, baseline, promotion, studies"
+    keys = "campaign, data, baseline, promotion, keep, studies"
     assert mistakes(text) == [f"line 1: a campaign is a mapping with the keys {keys}"]
 
 

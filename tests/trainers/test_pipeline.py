@@ -103,9 +103,18 @@ def test_errors_by_utterance_that_are_gone_are_an_error_in_words(tmp_path):
 
 
 def test_a_second_run_takes_the_outcome_from_the_store(trained, store):
-    shutil.rmtree(store.path("checkpoints", trained.spec.key))
+    shutil.rmtree(store.path("posteriors", trained.outcome.posteriors))
     again = replace(trained.spec, study="another", number=9)
     assert run_trial(again, store, never) == trained.outcome
+    assert not store.has("posteriors", trained.outcome.posteriors)
+
+
+def test_an_outcome_whose_weights_are_gone_is_trained_again_to_the_same_weights(trained, store):
+    weights = store.path("checkpoints", trained.spec.key) / "model.safetensors"
+    before = weights.read_bytes()
+    shutil.rmtree(weights.parent)
+    assert run_trial(trained.spec, store, lambda report: True) == trained.outcome
+    assert weights.read_bytes() == before
 
 
 def test_a_run_whose_outcome_was_lost_does_not_train_again(trained, store):

@@ -219,3 +219,32 @@ def test_the_digest_of_the_code_is_that_of_its_sources():
     assert any(path.suffix == ".c" for path in sources)
     assert code_digest.__wrapped__() == digest_files(sorted(sources))
     assert code_digest() is code_digest()
+
+
+def test_an_entry_that_is_removed_is_gone_with_what_an_earlier_removal_left(store):
+    def make(folder):
+        (folder / "part").write_text("12345")
+
+    store.entry("kind", "key", make)
+    store.entry("kind", "other", make)
+    assert (store.keys("kind"), store.size("kind", "key"), store.size("kind", "none")) == (["key", "other"], 5, 0)
+    left = store.root / "kind/.other.removed"
+    left.mkdir()
+    store.remove("kind", "key")
+    store.remove("kind", "none")
+    assert store.keys("kind") == ["other"]
+    store.sweep("kind")
+    assert not left.exists()
+    assert store.has("kind", "other")
+    assert store.entry("kind", "key", make).is_dir()
+
+
+def test_an_entry_that_someone_makes_anew_is_not_removed(store):
+    def make(folder):
+        place = store.path("kind", "key")
+        place.mkdir()  # as if it had been there, and went only now
+        store.remove("kind", "key")
+        assert place.is_dir()
+        place.rmdir()
+
+    assert store.entry("kind", "key", make).is_dir()
