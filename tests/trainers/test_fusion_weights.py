@@ -9,6 +9,8 @@ from trainers.averaging import mean_weights
 from trainers.checkpoint import DESCRIPTION, Checkpoint, load_checkpoint
 from trainers.combining.rule import Average
 from trainers.fusion.weights import Weights, WeightsSettings
+from trainers.kept_epochs import kept_epochs, load_epoch
+from trainers.pipeline import run_trial
 from trainers.tensor_file import write_tensors
 
 
@@ -64,6 +66,18 @@ def test_the_last_epochs_of_a_run_are_averaged_in_whatever_order_they_come(kept)
     assert distance(fuse(epochs[::-1], last=3).weights, found.weights) == 0
 
 
+def test_the_mean_of_kept_epochs_is_the_mean_that_a_run_makes_of_its_last_ones(make_spec, store):
+    keeping = make_spec(values={"train.keep_last": 3})
+    averaging = make_spec(values={"train.average_last": 3})
+    for spec in (keeping, averaging):
+        run_trial(spec, store, lambda report: True)
+    folder, wanted = (store.path("checkpoints", spec.key) for spec in (keeping, averaging))
+    epochs = [load_checkpoint(folder), *(load_epoch(folder, epoch) for epoch in kept_epochs(folder))]
+    found = fuse(epochs, last=3)
+    assert [title.rpartition(" ")[2] for title in found.members] == ["2", "3", "4"]
+    assert distance(found.weights, state(load_checkpoint(wanted))) == 0
+
+
 def test_named_epochs_are_averaged_and_one_is_itself(kept):
     epochs = [kept(f"e{epoch}", float(epoch), epoch=epoch) for epoch in (1, 2, 3)]
     both = fuse(epochs, choose="epochs", epochs=(3, 1))
@@ -92,28 +106,30 @@ def test_epochs_that_are_not_there_are_named_beside_those_that_are(kept):
 
 @pytest.mark.parametrize("settings", [{}, {"choose": "epochs", "epochs": (1, 2)}])
 def test_epochs_of_several_runs_are_refused_with_the_figure(kept, settings):
-    need, why = refused([kept("a", epoch=1), kept("b", epoch=2, trial=7)], **settings)
-    assert "of several runs, and epochs are those of one" in need
+    need, why = refused([kept("a", epoch=1), kept("b", epoch=2, trial=7, key="other")], **settings)
+    assert "not known to be epochs of one run" in need
     assert "tiny/baseline#0, epoch 1, start unknown; tiny/baseline#7, epoch 2, start unknown" in need
     assert "72 % word errors" in why
 
 
 def test_a_soup_of_runs_that_started_apart_is_refused(kept):
     for starts in ((None, None), ("one", "other"), ("one", None)):
-        checkpoints = [kept(f"{starts}{trial}", trial=trial, start=start) for trial, start in enumerate(starts)]
+        checkpoints = [kept(f"{starts}{trial}", key=str(trial), start=start) for trial, start in enumerate(starts)]
         need, why = refused(checkpoints, choose="greedy")
-        assert "not all of these say that they started from the same checkpoint" in need
+        assert "nor of runs that started from the same checkpoint" in need
         assert "72 %" in why
 
 
 def test_checkpoints_that_do_not_say_of_which_run_they_are_are_not_taken_for_one(kept):
-    strangers = [kept(name, campaign=None, study=None, trial=None, epoch=epoch) for epoch, name in enumerate("ab")]
-    assert "72 %" in refused(strangers)[1]
+    strangers = [kept(name, key=None, study=None, epoch=epoch) for epoch, name in enumerate("ab")]
+    need, why = refused(strangers)
+    assert str(strangers[0].folder) in need
+    assert "72 %" in why
 
 
 def test_a_greedy_soup_keeps_what_does_not_make_dev_worse(kept):
     shifts = {"best": 0.1, "other_side": -0.2, "far": 5.0}
-    checkpoints = [kept(name, shift, trial=trial, start="s") for trial, (name, shift) in enumerate(shifts.items())]
+    checkpoints = [kept(name, shift, key=str(trial), start="s") for trial, (name, shift) in enumerate(shifts.items())]
     middle = state(kept("middle"))
     asked = []
 
@@ -124,7 +140,8 @@ def test_a_greedy_soup_keeps_what_does_not_make_dev_worse(kept):
     found = fuse(checkpoints, errors, choose="greedy")
     assert len(found.members) == 2
     assert distance(found.weights, mean_weights([state(checkpoints[0]), state(checkpoints[1])])) < 1e-6
-    assert asked == pytest.approx([0.1, 0.2, 5.0, 0.05, 4.9 / 3], abs=1e-5)
+    assert sorted(asked[:3]) == pytest.approx([0.1, 0.2, 5.0], abs=1e-5)  # each alone
+    assert asked[3:] == pytest.approx([0.05, 4.9 / 3], abs=1e-5)  # the second best and then the worst beside the best
     assert "2 of 3 checkpoints" in found.notes[0]
 
 

@@ -2,13 +2,13 @@
 
 Epochs of one run lie in one valley of the loss, and so do runs that start from one trained checkpoint. Networks trained
 apart do not: the mean of seeds that have 13 % word errors each had 72 %. So those are refused. Which is which is
-read in the record of training: ``campaign``, ``study`` and ``trial`` name the run, ``epoch`` the epoch, ``start`` the
-digest of the checkpoint that the run started from.
+read in a checkpoint's record of training: ``key`` names the run, ``epoch`` the epoch (`trainers.kept_epochs` keeps
+them), ``start`` the digest of the checkpoint that the run started from.
 
 Running statistics of batch norm are averaged like weights.
 """
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 from pydantic import Field
@@ -51,7 +51,7 @@ class Weights(WeightRule):
         """The mean of the checkpoints that the settings choose."""
         if not checkpoints:
             raise FusionError(["there are no checkpoints"])
-        ordered = sorted(checkpoints, key=lambda one: (_run(one), one.training.get("epoch", 0), one.digest))
+        ordered = sorted(checkpoints, key=lambda one: (one.training.get("epoch", 0), one.digest))
         _refuse_apart(ordered, soup=self.settings.choose == "greedy")
         _refuse_other_models(ordered)
         if self.settings.choose == "greedy":
@@ -60,9 +60,9 @@ class Weights(WeightRule):
         return Average(mean_weights([_weights(one) for one in chosen]), tuple(map(_title, chosen)))
 
     def _epochs(self, checkpoints: Sequence[Checkpoint]) -> Sequence[Checkpoint]:
-        if self.settings.choose == "last":
-            return checkpoints[-self.settings.last :]
         there = {one.training["epoch"]: one for one in checkpoints}
+        if self.settings.choose == "last":
+            return list(there.values())[-self.settings.last :]
         wanted = sorted(set(self.settings.epochs))
         lacking = [epoch for epoch in wanted if epoch not in there]
         if lacking or not wanted:
@@ -85,14 +85,11 @@ def _greedy_soup(checkpoints: Sequence[Checkpoint], errors: Callable[[dict[str, 
     return Average(mean_weights([states[place] for place in kept]), titles, (said,))
 
 
-def _run(checkpoint: Checkpoint) -> tuple[str, str, str]:
-    training = checkpoint.training
-    return str(training.get("campaign")), str(training.get("study")), str(training.get("trial"))
-
-
 def _title(checkpoint: Checkpoint) -> str:
-    campaign, study, trial = _run(checkpoint)
-    return f"{campaign}/{study}#{trial}, epoch {checkpoint.training.get('epoch')}"
+    training = checkpoint.training
+    if "study" not in training:
+        return str(checkpoint.folder)
+    return f"{training.get('campaign')}/{training['study']}#{training.get('trial')}, epoch {training.get('epoch')}"
 
 
 def _weights(checkpoint: Checkpoint) -> dict[str, Tensor]:
@@ -101,14 +98,13 @@ def _weights(checkpoint: Checkpoint) -> dict[str, Tensor]:
 
 def _refuse_apart(checkpoints: Sequence[Checkpoint], *, soup: bool) -> None:
     """Refuse checkpoints that are neither of one run nor, for a soup, of one start."""
-    if _one([_run(one) for one in checkpoints]) and all("trial" in one.training for one in checkpoints):
+    if _one_known([one.training.get("key") for one in checkpoints]):
         return
-    starts = [one.training.get("start") for one in checkpoints]
-    if soup and _one(starts) and starts[0]:
+    if soup and _one_known([one.training.get("start") for one in checkpoints]):
         return
-    need = "they are of several runs, and not all of these say that they started from the same checkpoint"
+    need = "they are not known to be of one run, nor of runs that started from the same checkpoint"
     if not soup:
-        need = "they are of several runs, and epochs are those of one; take greedy for runs that share their start"
+        need = "they are not known to be epochs of one run; take greedy for runs that share their start"
     titles = dict.fromkeys(f"{_title(one)}, start {one.training.get('start') or 'unknown'}" for one in checkpoints)
     raise FusionError([f"{need}: {'; '.join(titles)}", APART])
 
@@ -131,5 +127,5 @@ def _refuse_other_models(checkpoints: Sequence[Checkpoint]) -> None:
         refuse_misfit(other.folder, _weights(first), _weights(other))
 
 
-def _one(values: Sequence[Hashable]) -> bool:
-    return len(set(values)) == 1
+def _one_known(values: Sequence[str | None]) -> bool:
+    return None not in values and len(set(values)) == 1
