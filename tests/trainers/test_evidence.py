@@ -54,9 +54,11 @@ def test_a_text_is_written_as_its_alphabet_writes_it(root, units):
     texts = [utterance.text for utterance in read_manifest(root / "data/an4/dev.jsonl")]
     alphabet = Alphabet.of(units, texts[::2])
     write = evidence._Writer(alphabet)
-    assert [write(text) for text in texts] == [alphabet.encode(text) for text in texts]
+    for text in texts:
+        labels = alphabet.encode(text)
+        assert write(text) == (labels if labels is None else tuple(labels))
     assert any(write(text) is None for text in texts) or units == "char"
-    assert write("") == []
+    assert write("") == ()
 
 
 def test_no_likelihood_is_computed_twice(monkeypatch):

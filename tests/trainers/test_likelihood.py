@@ -37,11 +37,16 @@ utterance = st.tuples(
 )
 
 
+@pytest.mark.parametrize("in_c", [True, False])
 @given(st.lists(utterance, min_size=1, max_size=5))
-def test_likelihoods_are_those_of_torch_s_ctc_loss(utterances):
+def test_likelihoods_are_those_of_torch_s_ctc_loss(in_c, utterances):
     frames = [frames_of(seed, count, sharpness) for seed, count, sharpness, _ in utterances]
     targets = [lists for *_, lists in utterances]
-    for matrix, lists, values in zip(frames, targets, log_likelihoods(frames, targets), strict=True):
+    with pytest.MonkeyPatch.context() as patch:
+        if not in_c:
+            patch.setattr(likelihood, "_compiled", lambda: None)
+        found = log_likelihoods(frames, targets)
+    for matrix, lists, values in zip(frames, targets, found, strict=True):
         wanted = [torch_log_likelihood(matrix, labels) for labels in lists]
         assert values.tolist() == pytest.approx(wanted, rel=1e-9, abs=1e-9)
 
@@ -83,6 +88,17 @@ def test_results_do_not_depend_on_how_utterances_are_batched(monkeypatch):
     together = log_likelihoods(frames, targets)
     monkeypatch.setattr(likelihood, "_CELLS", 1)
     for one, other in zip(together, log_likelihoods(frames, targets), strict=True):
+        assert one.tolist() == other.tolist()
+
+
+@pytest.mark.skipif(likelihood._compiled() is None, reason="the forward algorithm in C is not built")
+def test_c_adds_what_numpy_adds(monkeypatch):
+    rng = np.random.default_rng(8)
+    frames = [frames_of(seed, 30, 3.0) for seed in range(6)]
+    targets = [[rng.integers(1, LABELS, rng.integers(0, 12)).tolist() for _ in range(20)] for _ in frames]
+    found = log_likelihoods(frames, targets)
+    monkeypatch.setattr(likelihood, "_compiled", lambda: None)
+    for one, other in zip(found, log_likelihoods(frames, targets), strict=True):
         assert one.tolist() == other.tolist()
 
 

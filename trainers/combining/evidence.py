@@ -5,6 +5,7 @@ A table for a study that weighs members against each other is made once; thousan
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -108,7 +109,8 @@ class Evidence:
 
     def __init__(self, language: TextScores | None = None) -> None:
         self._language = language
-        self._acoustic: dict[str, dict[tuple[str, str], float]] = {}
+        self._acoustic: dict[str, dict[str, dict[str, float]]] = {}
+        self._writers: dict[Alphabet, _Writer] = {}
 
     def table(self, pool: Pool, count: int) -> ScoreTable:
         """The pooled hypotheses of a set, with their scores.
@@ -149,41 +151,51 @@ class Evidence:
             For every utterance an array of as many values; minus infinity for a text that cannot be written or needs
             more frames than there are.
         """
-        known = self._acoustic.setdefault(member.name, {})
         ids = member.posteriors.ids
-        encode = _Writer(member.alphabet)
-        new = [
-            {text: labels for text in lists if (name, text) not in known and (labels := encode(text)) is not None}
-            for name, lists in zip(ids, texts, strict=True)
-        ]
-        asked = [index for index, labels in enumerate(new) if labels]
-        frames = [member.posteriors[index] for index in asked]
-        found = log_likelihoods(frames, [list(new[index].values()) for index in asked], member.posteriors.blank)
-        for index, values in zip(asked, found, strict=True):
-            known.update(zip(((ids[index], text) for text in new[index]), values.tolist(), strict=True))
+        known = self._acoustic.setdefault(member.name, {})
+        write = self._writers.setdefault(member.alphabet, _Writer(member.alphabet))
+        new = []
+        for name, lists in zip(ids, texts, strict=True):
+            values = known.setdefault(name, {})
+            new.append({text: done for text in lists if text not in values and (done := write(text)) is not None})
+        found = log_likelihoods(
+            list(member.posteriors), [list(labels.values()) for labels in new], member.posteriors.blank
+        )
+        for name, labels, likelihoods in zip(ids, new, found, strict=True):
+            known[name].update(zip(labels, likelihoods.tolist(), strict=True))
         return [
-            np.array([known.get((name, text), -np.inf) for text in lists])
+            np.array([known[name].get(text, -np.inf) for text in lists], np.float64)
             for name, lists in zip(ids, texts, strict=True)
         ]
 
 
 class _Writer:
-    """An alphabet that remembers how words are written: hypotheses are many, their words are few."""
+    """An alphabet that remembers how texts and words are written: members share texts, and texts share words."""
 
     def __init__(self, alphabet: Alphabet) -> None:
         self._alphabet = alphabet
+        self._texts: dict[str, tuple[int, ...] | None] = {}
         self._words: dict[str, list[int] | None] = {}
         spaces = [index for index, label in enumerate(alphabet.labels) if label == " "]
-        self._between = spaces or None if alphabet.units == "char" else []
+        self._between = spaces if alphabet.units == "char" else []
+        self._joins = bool(spaces) or alphabet.units != "char"
 
-    def __call__(self, text: str) -> list[int] | None:
-        """Labels of a text; None where a word cannot be written."""
-        labels: list[int] = []
-        for word in text.split():
+    def __call__(self, text: str) -> tuple[int, ...] | None:
+        """Labels of a text; None where it cannot be written."""
+        if text not in self._texts:
+            self._texts[text] = self._write(text.split())
+        return self._texts[text]
+
+    def _write(self, words: Sequence[str]) -> tuple[int, ...] | None:
+        parts = []
+        for word in words:
             if word not in self._words:
-                self._words[word] = self._alphabet.encode(word)
-            written = self._words[word]
-            if written is None or (labels and self._between is None):
+                labels = self._alphabet.encode(word)
+                self._words[word] = labels if labels is None else [*self._between, *labels]
+            part = self._words[word]
+            if part is None:
                 return None
-            labels += [*(self._between or ()), *written] if labels else written
-        return labels
+            parts.append(part)
+        if len(parts) > 1 and not self._joins:
+            return None
+        return tuple(chain.from_iterable(parts))[len(self._between) :]

@@ -15,16 +15,24 @@ by side in one array, the longest utterance first, so that those which have ende
 Probabilities are added, not their logarithms: that needs neither exponentials nor scaling. What underflows in a node
 at a frame is below 2^-1022, and all that can follow a path has a probability of at most one, so a likelihood far above
 that is exact. One that is not is computed again with logarithms.
+
+The sums are made in C where ``native/forward.c`` is built, and elsewhere by NumPy, equal to the last bit.
 """
 
+import ctypes
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import chain, pairwise
+from pathlib import Path
+from typing import cast
 
 import numpy as np
+from numpy.ctypeslib import ndpointer
 from numpy.typing import NDArray
 
 from trainers.data.labels import BLANK, frames_needed
+from trainers.decoding.library import NotCovered, open_library
 
 _CELLS = 2**20  # of a batch's emissions at most: 8 MiB
 _EXACT = -600.0  # nats: 10^9 underflows of 2^-1022 are less than 1e-38 of such a likelihood
@@ -53,18 +61,20 @@ class _Forest:
         starts: The first node of each tree, the empty prefix, and the number of all nodes; (utterances + 1,).
         parents: The node before each, (nodes,); that of an empty prefix is itself.
         labels: The last label of each, (nodes,); that of an empty prefix means nothing.
+        alike: Whether a node's label is that of the node before, (nodes,).
         ends: For each utterance the node of each of its sequences, (sequences,).
     """
 
     starts: NDArray[np.int64]
     parents: NDArray[np.int64]
     labels: NDArray[np.int64]
+    alike: NDArray[np.bool_]
     ends: list[NDArray[np.int64]]
 
     @classmethod
     def of(cls, targets: Sequence[Sequence[Sequence[int]]]) -> "_Forest":
         """Plant the trees: of each sequence, in alphabetical order, what the one before does not share is new."""
-        orders = [sorted(range(len(lists)), key=[tuple(labels) for labels in lists].__getitem__) for lists in targets]
+        orders = [_alphabetical(lists) for lists in targets]
         rows: list[Sequence[int]] = []
         for lists, order in zip(targets, orders, strict=True):
             rows += [(), *(lists[index] for index in order)]
@@ -72,25 +82,32 @@ class _Forest:
         lengths = np.fromiter(map(len, rows), np.int64, len(rows))
         # column 0 is the empty prefix; behind its end a sequence has labels that no other has
         inside = np.arange(lengths.max(initial=0) + 1) <= lengths[:, None]
-        labels = np.full(inside.shape, -1, np.int64)
+        labels = np.full(inside.shape, -1, np.int32)
         labels[:, 0] = 0
-        labels[:, 1:][inside[:, 1:]] = np.fromiter(chain.from_iterable(rows), np.int64, int(lengths.sum()))
+        labels[:, 1:][inside[:, 1:]] = np.fromiter(chain.from_iterable(rows), np.int32, int(lengths.sum()))
         differs = np.ones_like(inside)
         differs[1:] = labels[1:] != labels[:-1]
         differs[firsts[:-1]] = True
         new = np.logical_or.accumulate(differs, axis=1) & inside
-        numbers = np.zeros(new.shape, np.int64)
+        numbers = np.zeros(new.shape, np.int32)
         numbers[new] = np.arange(new.sum())
         node = np.maximum.accumulate(numbers, axis=0)  # numbers grow from row to row
         parent = node.copy()
         parent[:, 1:] = node[:, :-1]
         ends = node[np.arange(len(rows)), lengths]
         places = [np.argsort(order) + first + 1 for order, first in zip(orders, firsts[:-1].tolist(), strict=True)]
-        starts = np.append(node[firsts[:-1], 0], new.sum())
-        return cls(starts, parent[new], labels[new], [ends[place] for place in places])
+        starts = np.append(node[firsts[:-1], 0], new.sum()).astype(np.int64)
+        parents, lasts = parent[new].astype(np.int64), labels[new].astype(np.int64)
+        alike = (lasts == lasts[parents]) & ~np.isin(parents, starts)
+        return cls(starts, parents, lasts, alike, [ends[place] for place in places])
 
     def __len__(self) -> int:
         return len(self.labels)
+
+
+def _alphabetical(sequences: Sequence[Sequence[int]]) -> list[int]:
+    ordered = list(map(tuple, sequences))
+    return sorted(range(len(ordered)), key=lambda index: ordered[index])
 
 
 def log_likelihoods(
@@ -109,38 +126,65 @@ def log_likelihoods(
     """
     found = [np.full(len(lists), -np.inf) for lists in targets]
     fitting = [
-        [index for index, labels in enumerate(lists) if _fits(labels, len(frames))]
-        for frames, lists in zip(utterances, targets, strict=True)
+        # twice as many frames as labels are always enough
+        [place for place, labels in enumerate(lists) if 2 * len(labels) <= count or frames_needed(labels) <= count]
+        for count, lists in zip(map(len, utterances), targets, strict=True)
     ]
-    for batch in _batches(list(map(len, utterances)), [sum(map(len, lists)) for lists in targets]):
+    asked = [index for index, places in enumerate(fitting) if places]
+    for batch in _batches(asked, list(map(len, utterances)), [sum(map(len, lists)) for lists in targets]):
         logs = [np.asarray(utterances[index], np.float64) for index in batch]
-        forest = _Forest.of([[targets[index][place] for place in fitting[index]] for index in batch])
+        lists = [[targets[index][place] for place in fitting[index]] for index in batch]
+        forest = _Forest.of(lists)
         with np.errstate(divide="ignore"):
-            totals = np.log(_forward(logs, forest, blank, _PROBABILITIES))
-        for index, frames, ends in zip(batch, logs, forest.ends, strict=True):
+            totals = np.log(_probabilities(logs, forest, blank))
+        for index, frames, sequences, ends in zip(batch, logs, lists, forest.ends, strict=True):
             values = totals[ends]
-            if (values < _EXACT).any():
-                single = _Forest.of([[targets[index][place] for place in fitting[index]]])
+            if values.min() < _EXACT:
+                single = _Forest.of([sequences])
                 values = _forward([frames], single, blank, _LOGARITHMS)[single.ends[0]]
             found[index][fitting[index]] = values
     return found
 
 
-def _fits(labels: Sequence[int], frames: int) -> bool:
-    return 2 * len(labels) <= frames or frames_needed(labels) <= frames
-
-
-def _batches(frames: Sequence[int], labels: Sequence[int]) -> list[list[int]]:
-    """Utterances of similar lengths, the longest first."""
+def _batches(asked: Sequence[int], frames: Sequence[int], labels: Sequence[int]) -> list[list[int]]:
+    """Utterances of similar lengths, the longest first; of those that are asked for."""
     batches: list[list[int]] = []
     width = 0
-    for index in sorted(range(len(frames)), key=lambda index: -frames[index]):
+    for index in sorted(asked, key=lambda index: -frames[index]):
         width += labels[index]
         if not batches or frames[batches[-1][0]] * width > _CELLS:
             batches.append([])
             width = labels[index]
         batches[-1].append(index)
     return batches
+
+
+@cache
+def _compiled() -> Callable[..., None] | None:
+    """The forward algorithm in C; None where it is not built."""
+    try:
+        found = open_library(Path(__file__).parent, "_forward", "the forward algorithm").ctc_forward
+    except NotCovered:
+        return None
+    count, integers, floats = (ctypes.c_int64, *(ndpointer(kind, 1, flags="C") for kind in (np.int64, np.float64)))
+    table, flags = ndpointer(np.float64, 2, flags="C"), ndpointer(np.bool_, 1, flags="C")
+    found.restype = None
+    found.argtypes = [count, integers, integers, count, table, count, integers, integers, flags, floats, floats]
+    return cast(Callable[..., None], found)
+
+
+def _probabilities(utterances: Sequence[NDArray[np.float64]], forest: _Forest, blank: int) -> NDArray[np.float64]:
+    """What `_forward` gives for probabilities; by the same sums in C where that is built."""
+    compiled = _compiled()
+    if compiled is None:
+        return _forward(utterances, forest, blank, _PROBABILITIES)
+    frames = np.exp(np.concatenate(utterances))
+    offsets = np.cumsum([0, *map(len, utterances)])
+    in_blank, in_label = np.zeros(len(forest)), np.zeros(len(forest))
+    nodes = forest.parents, forest.labels, forest.alike, in_blank, in_label
+    compiled(len(utterances), offsets, forest.starts, frames.shape[1], frames, blank, *nodes)
+    totals: NDArray[np.float64] = in_blank + in_label
+    return totals
 
 
 def _forward(
@@ -159,9 +203,7 @@ def _forward(
     roots = forest.starts[:-1]
     of_labels[:, roots] = ring.zero
     # a label is reached from both states of another one, but from the blank alone behind its like
-    alike = forest.labels == forest.labels[forest.parents]
-    alike[np.isin(forest.parents, roots)] = False
-    source = forest.parents + np.where(alike, nodes, 0)
+    source = forest.parents + np.where(forest.alike, nodes, 0)
     states = np.full(2 * nodes, ring.zero)
     either, in_blank = states[:nodes], states[nodes:]
     in_label, arriving = np.full(nodes, ring.zero), np.empty(nodes)

@@ -75,7 +75,7 @@ class Average:
 
     Attributes:
         weights: The weights by name.
-        members: Folders' names of those that went into it.
+        members: What the checkpoints that went into it are called.
         notes: What a reader should know.
     """
 

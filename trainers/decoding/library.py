@@ -55,19 +55,34 @@ def library() -> ctypes.CDLL:
     Raises:
         NotCovered: It was not built, or not from the sources that are here.
     """
-    path = next(filter(Path.exists, (_FOLDER / f"_search{suffix}" for suffix in EXTENSION_SUFFIXES)), None)
+    loaded = open_library(_FOLDER, "_search", "the kernel")
+    for name, (result, arguments) in _FUNCTIONS.items():
+        function = getattr(loaded, name)
+        function.restype, function.argtypes = result, arguments
+    return loaded
+
+
+def open_library(folder: Path, name: str, title: str) -> ctypes.CDLL:
+    """Load what was built of the C sources in a folder ``native``.
+
+    Args:
+        folder: Where the library lies, beside that folder.
+        name: Its file's name without what Python adds.
+        title: What it is called in messages.
+
+    Raises:
+        NotCovered: It was not built, or not from the sources that are here.
+    """
+    path = next(filter(Path.exists, (folder / f"{name}{suffix}" for suffix in EXTENSION_SUFFIXES)), None)
     if path is None:
-        raise NotCovered("the kernel is not built; where a C compiler is, installing again builds it")
+        raise NotCovered(f"{title} is not built; where a C compiler is, installing again builds it")
     try:
         loaded = ctypes.CDLL(str(path))
         built_from = ctypes.c_uint32.in_dll(loaded, "ctc_sources").value
     except (OSError, ValueError) as error:
-        raise NotCovered(f"the kernel cannot be loaded: {error}") from error
-    if built_from != checksum(_FOLDER / "native"):
-        raise NotCovered("the kernel was built from other sources; installing again builds it")
-    for name, (result, arguments) in _FUNCTIONS.items():
-        function = getattr(loaded, name)
-        function.restype, function.argtypes = result, arguments
+        raise NotCovered(f"{title} cannot be loaded: {error}") from error
+    if built_from != checksum(folder / "native"):
+        raise NotCovered(f"{title} was built from other sources; installing again builds it")
     return loaded
 
 
