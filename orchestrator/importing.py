@@ -1,9 +1,8 @@
 """A checkpoint from elsewhere as a trial of a campaign."""
 
-import re
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +10,10 @@ import torch
 from pydantic import ValidationError
 
 from orchestrator.home import Home
-from orchestrator.stored import IMPORTED, stored_studies
+from orchestrator.import_study import Import, refuse_name, with_import
 from search_spaces.axes.model import ModelSettings
 from search_spaces.axes.settings import Settings, overlay
-from search_spaces.campaign import STUDY_NAME, Campaign, StudyDefinition
+from search_spaces.campaign import Campaign
 from search_spaces.checking import plain_message
 from search_spaces.errors import CheckpointError, UserError
 from trainers.checkpoint import DESCRIPTION, keep_checkpoint, load_checkpoint, save_checkpoint
@@ -54,21 +53,6 @@ class Origin:
     changes: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Import:
-    """A campaign with one more study, whose one trial is the checkpoint.
-
-    Attributes:
-        campaign: The campaign, with the study.
-        folder: The checkpoint in the store.
-        warnings: What the user should know.
-    """
-
-    campaign: Campaign
-    folder: Path
-    warnings: tuple[str, ...]
-
-
 def prepare_import(campaign: Campaign, name: str, origin: Origin, home: Home) -> Import:
     """Put a checkpoint into the store, and a study of it into the campaign; nothing is run.
 
@@ -81,10 +65,7 @@ def prepare_import(campaign: Campaign, name: str, origin: Origin, home: Home) ->
     Raises:
         UserError: The checkpoint, its labels or the settings do not fit, or the name is taken.
     """
-    if not re.match(STUDY_NAME, name):
-        raise UserError(f"--name {name}: a study's name has small letters, digits and _, a letter first")
-    if name in campaign.studies:
-        raise UserError(f"{campaign.path.name} has a study {name} already; give the import another --name")
+    refuse_name(campaign, name)
     store = Store(home.store)
     warnings: list[str] = []
     if (origin.file / DESCRIPTION).is_file():
@@ -101,9 +82,7 @@ def prepare_import(campaign: Campaign, name: str, origin: Origin, home: Home) ->
             _, folder = keep_checkpoint(store, load_checkpoint(Path(beside)))
     checkpoint = load_checkpoint(folder)
     checkpoint.refuse_other_features(load_set(store, campaign.data.dev, checkpoint.features).features, "dev")
-    _refuse_other_import(campaign, name, folder)
-    study = StudyDefinition(name, IMPORTED, needs={"checkpoint": (str(folder),)})
-    return Import(replace(campaign, studies={**campaign.studies, name: study}), folder, tuple(warnings))
+    return with_import(campaign, name, folder, warnings)
 
 
 def _convert(campaign: Campaign, origin: Origin, store: Store, folder: Path) -> list[str]:
@@ -172,17 +151,3 @@ def _blank_first(head: torch.nn.Module, column: int) -> None:
         for weight in head.parameters():
             order = [column, *(row for row in range(len(weight)) if row != column)]
             weight.copy_(weight[order].clone())
-
-
-def _refuse_other_import(campaign: Campaign, name: str, folder: Path) -> None:
-    """Refuse a name under which something else is stored."""
-    stored = next((study for study in stored_studies(campaign.name) if study.name == name), None)
-    if stored is None:
-        return
-    held = {Path(place).name for trial in stored.trials for places in trial.needs.values() for place in places}
-    if stored.strategy != IMPORTED or held - {folder.name}:
-        raise UserError(
-            f"study {campaign.name}/{name} is there already and holds "
-            f"{'another checkpoint' if stored.strategy == IMPORTED else f'trials of strategy {stored.strategy}'}; "
-            "give this import a name of its own: --name NAME"
-        )

@@ -22,15 +22,34 @@ from trainers.decoding.language_model import LanguageModelFiles
 from trainers.recogniser import export_system
 from trainers.store import Store
 
+_NO_NETWORK = "without a network that could recognise recordings: no champion"
+
 
 def best_of(studies: Sequence[StudyRecord]) -> TrialRecord | None:
-    """The promoted trial of the lowest dev WER; of equals the one with fewer weights, then of the earlier study."""
-    promoted = [trial for study in studies for trial in study.trials if trial.promoted and trial.dev_wer is not None]
+    """The promoted trial of the lowest dev WER; of equals the one with fewer weights, then of the earlier study.
 
-    def rank(trial: TrialRecord) -> tuple[float, int]:
-        return trial.dev_wer or 0.0, trial.outcome.weights if trial.outcome else 0
+    One that is made of posteriors of another program is left out: it has no network to recognise anything with.
+    """
+    return min(_promoted(studies, imported=False), key=_rank, default=None)
 
-    return min(promoted, key=rank, default=None)
+
+def better_without_network(studies: Sequence[StudyRecord], champion: TrialRecord | None) -> str:
+    """Say which promoted trial without a network is better than the champion; empty if none is."""
+    best = min(_promoted(studies, imported=True), key=_rank, default=None)
+    if best is None or (champion is not None and _rank(champion)[0] <= _rank(best)[0]):
+        return ""
+    instead = f"; {champion.name} has one, and is the champion" if champion is not None else ""
+    return f"{best.name} ({_rank(best)[0]:.1f} %) is made of posteriors of another program, {_NO_NETWORK}{instead}"
+
+
+def _promoted(studies: Sequence[StudyRecord], *, imported: bool) -> list[TrialRecord]:
+    complete = [trial for study in studies for trial in study.trials if trial.promoted and trial.dev_wer is not None]
+    return [trial for trial in complete if trial.outcome is not None and bool(trial.outcome.imported) == imported]
+
+
+def _rank(trial: TrialRecord) -> tuple[float, int]:
+    """Dev WER and weights of a complete trial."""
+    return trial.dev_wer or 0.0, trial.outcome.weights if trial.outcome else 0
 
 
 class Champions:
@@ -83,8 +102,7 @@ class Champions:
         outcomes = self._home.store / "outcomes"
         folder = self.current(challenger.campaign)
         if folder is None:
-            promoted = [trial for study in studies for trial in study.trials if trial.promoted]
-            rivals = [trial for trial in promoted if trial.key != challenger.key and trial.dev_wer is not None]
+            rivals = [trial for trial in _promoted(studies, imported=False) if trial.key != challenger.key]
             return first(challenger, rivals, studies, outcomes)
         key = read_provenance(folder)["key"]
         if key == challenger.key:
@@ -108,10 +126,12 @@ class Champions:
             decision: Why it is promoted.
 
         Raises:
-            UserError: The trial is not complete, or its weights were freed.
+            UserError: The trial is not complete, has no network, or its weights were freed.
         """
         if record.dev_wer is None or record.outcome is None:
             raise UserError(f"{record.name} is {record.state}; only a complete trial can be promoted")
+        if record.outcome.imported:
+            raise UserError(f"{record.name} is made of posteriors of another program, {_NO_NETWORK}")
         record.refuse_freed()
         current = self.current(record.campaign)
         if current is None or read_provenance(current)["key"] != record.key:

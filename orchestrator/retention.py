@@ -94,7 +94,8 @@ def weightless(study: StudyRecord, checkpoints: Collection[str]) -> list[int]:
     return [
         trial.number
         for trial in study.trials
-        if trial.state is TrialState.COMPLETE and trial.outcome and trial.outcome.checkpoint not in checkpoints
+        if trial.state is TrialState.COMPLETE and trial.outcome
+        if trial.outcome.checkpoint and trial.outcome.checkpoint not in checkpoints
     ]
 
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from orchestrator.champion import champion_among
 from orchestrator.engines.engine import Decoded, Died, Engine, Event, Failed, Finished, Job, Reported
 from orchestrator.freeing import Freeing
 from orchestrator.home import Home
@@ -16,7 +17,7 @@ from orchestrator.observer import Observer
 from orchestrator.owner import LEASE_SECONDS, Owner
 from orchestrator.planning import feature_fingerprints, make_spec
 from orchestrator.preparation import prepare
-from orchestrator.promotion import Champions, best_of
+from orchestrator.promotion import Champions, best_of, better_without_network
 from orchestrator.provenance import provenance
 from orchestrator.record import StudyRecord
 from orchestrator.sampling import Claim, Sampling
@@ -271,12 +272,16 @@ class Runner:
         if not all(study.closed for study in self._studies.values()):
             return
         stored = self._sampling.records(self._campaign.name)
-        best = best_of(in_order(self._campaign, stored))
+        studies = in_order(self._campaign, stored)
+        best = best_of(studies)
         if best is not None:
             decision = self._champions.challenge(best, stored, self._campaign.promotion)
             if decision.passes:
                 self._observer.promoted(best, "champion")
             self._observer.note(f"{best.study}#{best.number}: {decision.reason}")
+        better = better_without_network(studies, champion_among(self._home, self._campaign.name, stored))
+        if better:
+            self._observer.warn(better)
 
     def _keep_alive(self) -> None:
         """Renew the leases of our trials, and take over those of the dead, a few times a lease."""

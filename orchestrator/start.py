@@ -1,4 +1,4 @@
-"""What a study starts from: the checkpoints it takes, the parameters it inherits, the trial that it trains again."""
+"""What a study starts from: what it takes of others, the parameters it inherits, the trial that it trains again."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,7 +11,8 @@ from search_spaces.errors import UserError
 from search_spaces.schema import StrategySchema
 from search_spaces.space import Value
 from trainers.checkpoint import keep_checkpoint, load_checkpoint
-from trainers.spec import Ingredient, TrialSpec
+from trainers.imported_posteriors import DESCRIPTION, keep_imported, load_imported
+from trainers.spec import IMPORTED_POSTERIORS, Ingredient, TrialSpec
 from trainers.store import Store
 from trainers.strategies import find_strategy
 
@@ -40,7 +41,7 @@ class Configuration:
         return f"{self.name}#{self.number}"
 
     def plain(self) -> dict[str, Any]:
-        """As plain values; where checkpoints lie is left out."""
+        """As plain values; where they lie is left out."""
         needs = {name: [source.plain() for source in sources] for name, sources in self.needs.items()}
         return {
             "name": self.name,
@@ -56,7 +57,7 @@ class Start:
     """What a study starts from: fixed when its first trial is claimed, so that all its trials are comparable.
 
     Attributes:
-        needs: For every need, the checkpoints that serve it.
+        needs: For every need, the checkpoints or imported posteriors that serve it.
         inherited: Parameters taken over from another study's promoted trial.
         seed: Seed of the trial whose parameters or configuration are taken over; None where there is none.
         configuration: The trial that is trained again; None where each trial has the study's own configuration.
@@ -68,7 +69,7 @@ class Start:
     configuration: Configuration | None = None
 
     def plain(self) -> dict[str, Any]:
-        """As plain values; where checkpoints lie is left out."""
+        """As plain values; where they lie is left out."""
         return {
             "needs": {name: [source.plain() for source in sources] for name, sources in self.needs.items()},
             "inherited": dict(self.inherited),
@@ -111,13 +112,22 @@ def trained_by(strategy: str, start: Start) -> StrategySchema:
 
 
 def outside_ingredient(path: str, store: Store) -> Ingredient:
-    """A checkpoint that a campaign names by its folder; the store keeps a copy, whatever becomes of the folder.
+    """What a campaign names by its folder; the store keeps a copy, whatever becomes of the folder.
 
     Raises:
-        CheckpointError: The folder holds none.
+        CheckpointError: The folder holds neither a checkpoint nor imported posteriors.
+        PosteriorsError: It holds posteriors that cannot be read.
     """
+    if (Path(path) / DESCRIPTION).is_file():
+        key, folder = keep_imported(store, load_imported(Path(path)))
+        return Ingredient(path, folder, key)
     key, folder = keep_checkpoint(store, load_checkpoint(Path(path)))
     return Ingredient(path, folder, key)
+
+
+def place_of(store: Store, key: str) -> Path:
+    """Where what a trial starts from lies: a checkpoint, unless posteriors were imported under the key."""
+    return store.path(IMPORTED_POSTERIORS if store.has(IMPORTED_POSTERIORS, key) else "checkpoints", key)
 
 
 def resolve_start(
@@ -131,7 +141,7 @@ def resolve_start(
     Args:
         study: The study.
         before: The records of the studies it needs.
-        store: Where checkpoints are.
+        store: Where checkpoints and imported posteriors are.
         starts: What those studies started from themselves; read where one of their trials is to be trained again.
 
     Raises:
@@ -149,8 +159,8 @@ def resolve_start(
             return outside_ingredient(source, store)
         trial = result(source)
         trial.refuse_freed()
-        key = trial.outcome.checkpoint if trial.outcome else ""
-        return Ingredient(source, store.path("checkpoints", key), key, trial.number)
+        key = trial.outcome.checkpoint or trial.outcome.imported if trial.outcome else ""
+        return Ingredient(source, place_of(store, key), key, trial.number)
 
     repeated = replicated_name(study)
     needs = {
@@ -171,9 +181,10 @@ def pinned_start(plain: Mapping[str, Any], store: Store) -> Start:
     """A start as `Start.plain` wrote it."""
 
     def ingredient(entry: Mapping[str, Any]) -> Ingredient:
-        if entry["number"] is None and not store.has("checkpoints", entry["key"]):
+        place = place_of(store, entry["key"])
+        if entry["number"] is None and not place.is_dir():
             return outside_ingredient(entry["name"], store)
-        return Ingredient(entry["name"], store.path("checkpoints", entry["key"]), entry["key"], entry["number"])
+        return Ingredient(entry["name"], place, entry["key"], entry["number"])
 
     def ingredients(needs: Mapping[str, Any]) -> dict[str, tuple[Ingredient, ...]]:
         return {name: tuple(ingredient(entry) for entry in entries) for name, entries in needs.items()}

@@ -8,6 +8,7 @@
     ├── LanguageModelError     a text or an ARPA file that no language model can be made of
     ├── ModelError             a module of the user's own that cannot be imported, built or used
     ├── CheckpointError        a checkpoint that does not load or does not fit
+    ├── PosteriorsError        posteriors from elsewhere that do not fit where they are asked to serve
     ├── Diverged               a run whose loss is no number any more (trainers/loop.py)
     ├── SealedError            a test set, asked for elsewhere than by ``orchestrator finalize``
     ├── FusionError            systems that cannot be combined as they are asked to be
@@ -94,6 +95,10 @@ class FusionError(UserError):
 
     def __reduce__(self) -> tuple[type, tuple[tuple[str, ...]]]:
         return type(self), (self.faults,)
+
+
+class PosteriorsError(UserError):
+    """Posteriors from elsewhere that cannot be read, or do not fit where they are asked to serve."""
 
 
 class ScoringError(UserError):

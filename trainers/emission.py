@@ -1,7 +1,7 @@
 """Running a trained network over a set, once: its posteriors are kept in the store."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,16 +9,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from search_spaces.axes.features import FeatureSettings
 from trainers.artifacts import Posteriors
 from trainers.checkpoint import Checkpoint
 from trainers.data.batches import iterate
-from trainers.data.features import PackedFeatures
+from trainers.data.features import FRAME_SECONDS, PackedFeatures
 from trainers.data.labels import BLANK
 from trainers.device import choose_device
 from trainers.model.network import Network
 from trainers.store import Store, digest
 
 _BATCH_FRAMES = 6000
+_PROBE = 960  # frames by which a network shows how many of them become one
 
 
 def emit(network: Network, features: PackedFeatures) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -61,6 +63,21 @@ def emit_batches(network: Network, features: PackedFeatures) -> Iterator[tuple[N
         yield batch.indices, log_probs, lengths
 
 
+def frame_seconds(network: Network, settings: FeatureSettings) -> float | None:
+    """How long a frame of a network's posteriors lasts; None where stored features do not say.
+
+    Args:
+        network: The network.
+        settings: The features it reads.
+    """
+    if settings.kind != "logmel":
+        return None
+    ratio = _PROBE / int(network.output_lengths(np.array([_PROBE]))[0])
+    # what a module of the user's own loses at the ends of an utterance is no part of the ratio
+    subsampling = round(ratio) if abs(ratio - round(ratio)) < 0.05 else ratio
+    return FRAME_SECONDS * settings.step * subsampling
+
+
 def posteriors_key(checkpoint: str, features: PackedFeatures) -> str:
     """Key of the posteriors of a checkpoint over a set, read as its settings say."""
     return digest([checkpoint, features.key, features.settings.model_dump()])
@@ -79,20 +96,38 @@ def posteriors(store: Store, key: str, checkpoint: Checkpoint, features: PackedF
         Their key in the store, and the posteriors.
     """
     name = posteriors_key(key, features)
-    alphabet = checkpoint.alphabet
 
     def make(folder: Path) -> None:
         log_probs, offsets = emit(checkpoint.network().to(choose_device()), features)
-        np.save(folder / "log_probs.npy", log_probs)
-        index = {
-            "ids": list(features.ids),
-            "offsets": offsets.tolist(),
-            "labels": list(alphabet.labels),
-            "blank": BLANK,
-        }
-        (folder / "index.json").write_text(json.dumps(index, ensure_ascii=False), encoding="utf-8")
+        write_posteriors(folder, features.ids, offsets, checkpoint.alphabet.labels, [log_probs])
 
     return name, load_posteriors(store.entry("posteriors", name, make))
+
+
+def write_posteriors(
+    folder: Path,
+    ids: Sequence[str],
+    offsets: NDArray[np.int64],
+    labels: Sequence[str],
+    blocks: Iterable[NDArray[np.float32]],
+) -> None:
+    """Write posteriors into an empty folder, as `load_posteriors` reads them.
+
+    Args:
+        folder: Where to.
+        ids: Of the utterances.
+        offsets: As in `Posteriors`.
+        labels: Names of the columns, the blank first.
+        blocks: The frames of all utterances in their order, in pieces of any size, (frames, labels).
+    """
+    # not through a memory map: a disk that runs full kills the process there, and is an error here
+    with (folder / "log_probs.npy").open("wb") as file:
+        header = {"descr": "<f4", "fortran_order": False, "shape": (int(offsets[-1]), len(labels))}
+        np.lib.format.write_array_header_1_0(file, header)  # type: ignore[no-untyped-call]
+        for block in blocks:
+            file.write(np.ascontiguousarray(block, "<f4").tobytes())
+    index = {"ids": list(ids), "offsets": offsets.tolist(), "labels": list(labels), "blank": BLANK}
+    (folder / "index.json").write_text(json.dumps(index, ensure_ascii=False), encoding="utf-8")
 
 
 def load_posteriors(folder: Path) -> Posteriors:

@@ -17,7 +17,7 @@ from search_spaces.axes.decoding import DecodingSettings
 from search_spaces.errors import CheckpointError, UserError
 from trainers.artifacts import Hypothesis, Posteriors
 from trainers.checkpoint import Checkpoint, copy_checkpoint, load_checkpoint
-from trainers.data.features import FRAME_SECONDS, PackedFeatures
+from trainers.data.features import PackedFeatures
 from trainers.data.labels import BLANK
 from trainers.decoding.adjust import adjust_set
 from trainers.decoding.beam import BeamDecoder
@@ -25,14 +25,13 @@ from trainers.decoding.greedy import greedy_set
 from trainers.decoding.language_model import ARPA, WORDS, LanguageModelFiles
 from trainers.decoding.pool import DecoderPool
 from trainers.device import choose_device
-from trainers.emission import emit
+from trainers.emission import emit, frame_seconds
 from trainers.model.network import Network
 from trainers.prior import PRIOR, read_prior
 from trainers.store import write_text
 
 DECODER = "decoder.json"
 PROVENANCE = "provenance.json"
-_PROBE = 960  # frames by which a network shows how many of them become one
 
 
 def export_system(
@@ -161,13 +160,7 @@ class Session:
     @property
     def frame_seconds(self) -> float | None:
         """How long a frame of the posteriors lasts; None where stored features do not say."""
-        features = self.system.checkpoint.features
-        if features.kind != "logmel":
-            return None
-        ratio = _PROBE / int(self.network.output_lengths(np.array([_PROBE]))[0])
-        # what a module of the user's own loses at the ends of an utterance is no part of the ratio
-        subsampling = round(ratio) if abs(ratio - round(ratio)) < 0.05 else ratio
-        return FRAME_SECONDS * features.step * subsampling
+        return frame_seconds(self.network, self.system.checkpoint.features)
 
     def n_best(self, features: PackedFeatures, count: int) -> list[list[Hypothesis]]:
         """Hypotheses for every utterance of a set, the best first; see `Recogniser.n_best`."""

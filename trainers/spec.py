@@ -9,6 +9,9 @@ from search_spaces.axes.decoding import FILE_SETTINGS
 from trainers.artifacts import Score
 from trainers.store import code_digest, digest
 
+IMPORTED_POSTERIORS = "imported_posteriors"
+"""Kind of the store's entries that hold posteriors of other programs."""
+
 
 @dataclass(frozen=True, slots=True)
 class Ingredient:
@@ -17,7 +20,7 @@ class Ingredient:
     Attributes:
         name: The study it comes from, or the path that was written in the campaign file.
         number: The trial's number in that study; None for a path.
-        folder: Folder of its checkpoint.
+        folder: Folder of its checkpoint, or of posteriors that were imported.
         key: What that was made from, as a digest.
     """
 
@@ -186,7 +189,8 @@ class TrialOutcome:
         decoder: The decoder and its settings in one line.
         units: Units of the alphabet.
         weights: Trained weights of the network.
-        checkpoint: Key of the checkpoint it made or used.
+        checkpoint: Key of the checkpoint it made or used; empty without one.
+        imported: Key of the posteriors of another program that it used instead of one; empty without them.
         posteriors: Key of the dev posteriors.
         language_model: Key of the language model that decoded; empty without one.
         prior: Key of the label prior that the posteriors were divided by; empty without one.
@@ -208,6 +212,7 @@ class TrialOutcome:
     units: str = ""
     weights: int = 0
     checkpoint: str = ""
+    imported: str = ""
     posteriors: str = ""
     language_model: str = ""
     prior: str = ""
@@ -218,6 +223,11 @@ class TrialOutcome:
     computed_on: str = ""
     still_improving: bool = False
     notes: tuple[str, ...] = ()
+
+    @property
+    def made_of(self) -> str:
+        """Kind and key of the checkpoint, or of the imported posteriors, in the store."""
+        return f"{IMPORTED_POSTERIORS}/{self.imported}" if self.imported else f"checkpoints/{self.checkpoint}"
 
     @classmethod
     def of(cls, plain: Mapping[str, Any]) -> "TrialOutcome":

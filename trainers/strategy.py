@@ -256,6 +256,7 @@ def _decoded(source: Source, posteriors: str, decoder: str) -> TrialOutcome:
         decoder=decoder,
         units=source.alphabet.units,
         weights=source.weights,
-        checkpoint=source.key,
         posteriors=posteriors,
+        checkpoint=source.key if source.is_network else "",
+        imported="" if source.is_network else source.key,
     )

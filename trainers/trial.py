@@ -84,6 +84,15 @@ class Trial:
         settings = type(self.settings).model_validate(overlay(self.settings.model_dump(), values))
         return Trial(spec, settings, self.store, report)
 
+    def ids(self, split: Split) -> tuple[str, ...]:
+        """The utterances of a split; their features are not read.
+
+        Raises:
+            SealedError: The test set is asked for before the campaign is finalized.
+        """
+        found = self._opened().recordings if split == "test" else read_manifest(self._manifest(split))
+        return tuple(utterance.id for utterance in found)
+
     def references(self, split: Labelled) -> list[str]:
         """The transcripts of a split; its features are not read."""
         return [utterance.text for utterance in read_manifest(self._manifest(split))]
@@ -97,10 +106,13 @@ class Trial:
             SealedError: The test set is asked for before the campaign is finalized.
         """
         if split == "test":
-            if self.test is None:
-                raise SealedError("the test set is heard when the campaign is finalized, and not before")
-            return self.test.load(self.store, features)
+            return self._opened().load(self.store, features)
         return load_set(self.store, self._manifest(split), features, content=self.spec.data.get(split, ""))
+
+    def _opened(self) -> SealedSet:
+        if self.test is None:
+            raise SealedError("the test set is heard when the campaign is finalized, and not before")
+        return self.test
 
     def _manifest(self, split: Labelled) -> Path:
         return self.spec.train if split == "train" else self.spec.dev

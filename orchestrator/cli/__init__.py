@@ -18,18 +18,18 @@ First steps:
 
 
 class _Commands(click.Group):
-    """Commands by file name: ``cli/run.py`` holds ``command`` for ``orchestrator run``."""
+    """Commands by file name: ``cli/run.py`` holds ``command`` for ``orchestrator run``; ``_`` there is ``-`` here."""
 
     def list_commands(self, context: click.Context) -> list[str]:
-        names = {module.name for module in pkgutil.iter_modules(__path__)}
+        names = {module.name.replace("_", "-") for module in pkgutil.iter_modules(__path__)}
         order = ["studies", "plan", "run", "status", "ui", "leaderboard", "promote", "finalize", "free"]
-        order += ["transcribe", "evaluate", "lm", "import"]
+        order += ["transcribe", "evaluate", "lm", "import", "import-posteriors", "export-posteriors"]
         return [name for name in order if name in names] + sorted(names - set(order))
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         if name not in self.list_commands(context):
             return None
-        found = importlib.import_module(f"{__name__}.{name}").command
+        found = importlib.import_module(f"{__name__}.{name.replace('-', '_')}").command
         return found if isinstance(found, click.Command) else None
 
 

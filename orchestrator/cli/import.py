@@ -1,7 +1,5 @@
 """``orchestrator import``: an existing checkpoint as a trial of a campaign."""
 
-import signal
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -40,11 +38,9 @@ def command(
     FILE is a .safetensors file, a state dict saved by torch, or the folder of a checkpoint of this program. Its network
     is the campaign's, or what --set model.class=package.module:Name says.
     """
-    from orchestrator.display import Lines, Screen
-    from orchestrator.engines.local import LocalEngine
     from orchestrator.home import Home
+    from orchestrator.import_study import run_import
     from orchestrator.importing import Origin, prepare_import
-    from orchestrator.runner import Runner
     from orchestrator.tables import percent
     from search_spaces.errors import UserError
     from search_spaces.finding import find_campaign
@@ -58,13 +54,7 @@ def command(
     found = prepare_import(
         read_campaign(path, catalogue()), name, Origin(file, strip, part, labels, blank, changes), home
     )
-    with (Screen if sys.stdout.isatty() else Lines)(found.campaign.name) as observer:
-        for warning in found.warnings:
-            observer.warn(warning)
-        runner = Runner(found.campaign, [name], home, LocalEngine(1), observer)
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: runner.interrupt())
-        (record,) = runner.run()
+    record = run_import(found, home)
     if record.best is None:
         click.echo(f"{record.campaign}/{name} has no result; logs are under {home.logs}", err=True)
         return 1

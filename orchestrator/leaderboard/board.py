@@ -119,7 +119,7 @@ def _result(study: StudyRecord, champion: TrialRecord | None) -> _Cells:
         "seed": result.seed,
         "trial": result.number,
         "run_id": result.run_id,
-        "checkpoint": f"store/checkpoints/{outcome.checkpoint}",
+        "checkpoint": f"store/{outcome.made_of}",
         "promoted": "champion" if is_champion else "study" if result.promoted else "",
     }
 

@@ -106,7 +106,7 @@ def test_another_file_under_the_same_name_is_refused_and_has_a_place_under_anoth
     torch.save({name: weight * 2 for name, weight in state.items()}, own_file)
     status, said = call("import", own_file, "--into", "tiny", "--set", CLASS)
     assert status == 2
-    assert "tiny/imported is there already and holds another checkpoint" in said.err
+    assert "tiny/imported is there already and holds another import" in said.err
     assert "--name NAME" in said.err
     assert call("import", own_file, "--into", "tiny", "--set", CLASS, "--name", "doubled")[0] == 0
     assert set(stored()) == {"imported", "doubled"}

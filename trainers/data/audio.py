@@ -20,6 +20,18 @@ def sampling_rate(path: Path) -> int:
         raise ValueError(f"cannot be read as audio: {error}") from error
 
 
+def duration(path: Path) -> float:
+    """Length of a recording in seconds.
+
+    Raises:
+        ValueError: It cannot be read as audio.
+    """
+    try:
+        return float(soundfile.info(path).duration)
+    except (soundfile.LibsndfileError, OSError) as error:
+        raise ValueError(f"cannot be read as audio: {error}") from error
+
+
 def read_audio(path: Path, wanted: int | None = None) -> tuple[NDArray[np.float32], int]:
     """Samples of a recording, its channels averaged.
 

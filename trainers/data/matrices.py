@@ -1,11 +1,12 @@
-"""Stored features: a matrix in an .npy or .npz file, or somewhere inside a Kaldi archive."""
+"""Matrices in files: stored features in an .npy or .npz file, and whatever lies inside a Kaldi archive."""
 
 import hashlib
 import importlib.util
 import struct
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from trainers.artifacts import Utterance
 
 _BINARY = (b"\0BFM ", b"\0BDM ", b"\0BCM ", b"\0BCM2 ", b"\0BCM3 ")
+_BROKEN = (OSError, ValueError, RuntimeError, AssertionError, MemoryError, OverflowError, struct.error)
 
 
 def read_matrix(utterance: Utterance) -> NDArray[np.float32]:
@@ -21,7 +23,7 @@ def read_matrix(utterance: Utterance) -> NDArray[np.float32]:
     Raises:
         ValueError: They cannot be used; the text says why.
     """
-    array = _array(utterance.source) if utterance.offset is None else _from_ark(utterance.source, utterance.offset)
+    array = _array(utterance.source) if utterance.offset is None else read_ark(utterance.source, utterance.offset)
     if array.ndim != 2 or not len(array) or array.dtype.kind not in "fiu":
         raise ValueError(f"needs numbers of shape (frames, dimensions); has {array.dtype} {array.shape}")
     if not np.isfinite(array).all():
@@ -62,21 +64,56 @@ def can_read_arks() -> bool:
     return importlib.util.find_spec("kaldiio") is not None
 
 
-def _from_ark(path: Path, offset: int) -> NDArray[np.generic]:
-    """The matrix that starts at a byte of an archive; binary, compressed or text."""
-    from kaldiio.matio import read_kaldi
+def read_ark(path: Path, offset: int) -> NDArray[np.generic]:
+    """The matrix that starts at a byte of an archive; binary, compressed or text.
 
+    Raises:
+        ValueError: None starts there, or it is broken.
+    """
     try:
         with path.open("rb") as file:
             file.seek(offset)
-            start = file.read(6)
-            # kaldiio also unpickles what is marked as a pickle, and a pickle can run code
-            if not (start.startswith(_BINARY) or start.lstrip().startswith(b"[")):
-                raise ValueError(f"no matrix starts there but {start!r}")
-            file.seek(offset)
-            return np.asarray(read_kaldi(file))
-    except (OSError, ValueError, RuntimeError, AssertionError, MemoryError, OverflowError, struct.error) as error:
+            return _next_matrix(file)
+    except _BROKEN as error:
         raise ValueError(f"cannot be read as a Kaldi matrix: {error or 'the archive is broken'}") from error
+
+
+def index_ark(path: Path) -> Iterator[tuple[str, int]]:
+    """The names in an archive, each with the byte at which its matrix starts; every matrix is read to find the next.
+
+    Raises:
+        ValueError: The archive is broken.
+    """
+    from kaldiio.matio import read_token
+
+    try:
+        with path.open("rb") as file:
+            while (name := read_token(file)) is not None:
+                if not name.strip():
+                    continue
+                yield name.strip(), file.tell()
+                _next_matrix(file)
+    except _BROKEN as error:
+        raise ValueError(f"cannot be read as a Kaldi archive: {error or 'it is broken'}") from error
+
+
+def append_ark(file: BinaryIO, name: str, matrix: NDArray[np.float32]) -> None:
+    """Write a matrix behind what an archive holds already; a name may hold no space."""
+    from kaldiio import save_ark
+
+    save_ark(file, {name: matrix})
+
+
+def _next_matrix(file: BinaryIO) -> NDArray[np.generic]:
+    from kaldiio.matio import read_kaldi
+
+    offset = file.tell()
+    start = file.read(6)
+    # kaldiio also unpickles what is marked as a pickle, and a pickle can run code
+    if not (start.startswith(_BINARY) or start.lstrip().startswith(b"[")):
+        raise ValueError(f"no matrix starts there but {start!r}")
+    file.seek(offset)
+    return np.asarray(read_kaldi(file))
 
 
 def digest_matrices(utterances: Iterable[Utterance]) -> str:

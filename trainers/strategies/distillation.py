@@ -6,10 +6,10 @@ weights, or (``needs: {student: ...}``) from a checkpoint of its own shape.
 
 from search_spaces.axes.distillation import DistillationSettings
 from search_spaces.schema import Need, StrategySchema
-from trainers.checkpoint import load_checkpoint
 from trainers.data.sets import Corpus
 from trainers.distilling import DistillingStrategy
 from trainers.model.network import Network
+from trainers.source import checkpoint_of
 from trainers.teacher import NEED
 
 # only a student of the teacher's own shape can teach the next
@@ -36,4 +36,4 @@ class Distillation(DistillingStrategy):
         """
         super().prepare(network, corpus)
         for source in self.trial.spec.needs.get("student", ()):
-            load_checkpoint(source.folder).load_into(network)
+            checkpoint_of(source).load_into(network)

@@ -19,12 +19,11 @@ import numpy as np
 from search_spaces.axes.distillation import DistillationSettings
 from search_spaces.schema import StrategySchema
 from trainers.artifacts import Hypothesis
-from trainers.checkpoint import load_checkpoint
 from trainers.data.sets import Corpus
 from trainers.distilling import DistillingStrategy
 from trainers.model.network import Network
 from trainers.scoring.paired import Gain, paired_gain
-from trainers.source import open_source
+from trainers.source import checkpoint_of, open_source
 from trainers.spec import EpochReport, Ingredient, TrialOutcome
 from trainers.strategy import decode_greedily
 from trainers.teacher import NEED, refuse_other_architecture
@@ -51,7 +50,7 @@ class SelfDistillation(DistillingStrategy):
             CheckpointError: The teacher has another architecture, alphabet or frame rate.
         """
         (source,) = self.trial.spec.needs[NEED.name]
-        refuse_other_architecture(load_checkpoint(source.folder), self.trial.settings.model)
+        refuse_other_architecture(checkpoint_of(source), self.trial.settings.model)
         super().prepare(network, corpus)
 
     def run(self) -> tuple[TrialOutcome, list[Hypothesis]]:
