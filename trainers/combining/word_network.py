@@ -3,7 +3,8 @@
 The first hypothesis is a network of one word a slot. Each further one is aligned with the network and put into it, one
 after another, so that their order matters. A substitution costs 4, a deletion or insertion 3, a word in a slot that may
 be empty 1, leaving such a slot empty .001. A pair is preferred to a gap, and of gaps of equal cost an insertion to a
-deletion. rover adds in single precision, so that rounding may break its ties otherwise.
+deletion. rover breaks some ties otherwise: it adds in single precision, and one random alignment of three hypotheses in
+hundreds differs.
 
 rover aligns recordings piece by piece: it cuts them where the first hypothesis is silent for a second, or has ended,
 and the others have a gap of any length. Utterances are aligned as a whole here.
