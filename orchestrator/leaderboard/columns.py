@@ -18,7 +18,7 @@ class Kind(StrEnum):
     @property
     def digits(self) -> int | None:
         """Decimals to round to; None for what is not rounded."""
-        return {Kind.POINTS: 2, Kind.PROBABILITY: 4, Kind.RATIO: 2, Kind.HOURS: 4}.get(self)
+        return {Kind.POINTS: 2, Kind.PROBABILITY: 4, Kind.RATIO: 2, Kind.HOURS: 6}.get(self)
 
 
 @dataclass(frozen=True, slots=True)

@@ -141,9 +141,9 @@ def _test(
     ids, words = second[0].ids, second[0].words
     blocks = None if speakers is None else [speakers.get(name, name) for name in ids]
     drawn = len(set(ids if blocks is None else blocks))
-    if drawn < FEWEST or not words.sum():
+    if drawn < FEWEST:
         what = "utterances" if blocks is None else "speakers"
-        return _untested(f"{drawn} {what} are too few to test on; {FEWEST} at least" if words.sum() else "no words")
+        return _untested(f"too few {what} to test on: {drawn}, and {FEWEST} are needed")
     errors, baseline = (np.stack([system.errors for system in systems]) for systems in (first, second))
     correction = 0.0
     if ground is Ground.DEV:

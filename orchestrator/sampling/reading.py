@@ -5,10 +5,12 @@ same trials, and those that a listing does not look at closely need little of it
 A trial's attributes are written before its state changes, so states are read first.
 """
 
+import gc
 import json
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
@@ -46,7 +48,7 @@ def read_studies(engine: Engine, campaign: str, whole: Choice | None = None) -> 
             them are alike stands in their settings.
     """
     study, noted = models.StudyModel, models.StudyUserAttributeModel
-    with engine.connect() as connection:
+    with engine.connect() as connection, _no_collection():
         found = connection.execute(
             select(study.study_id, study.study_name)
             .where(study.study_name.startswith(f"{campaign}/", autoescape=True))
@@ -58,6 +60,18 @@ def read_studies(engine: Engine, campaign: str, whole: Choice | None = None) -> 
             _study(connection, key, campaign, name.removeprefix(f"{campaign}/"), attributes[key], whole)
             for key, name in found
         ]
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """No search for garbage while nothing but records is made: it takes a third of the time, and finds none."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _study(

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -238,6 +239,30 @@ def test_a_campaign_from_plan_to_leaderboard(call, tiny_campaign):
     for row in rows:
         errors = sum(int(row[name]) for name in ("substitutions", "deletions", "insertions"))
         assert float(row["dev_wer"]) == pytest.approx(100 * errors / int(row["reference_words"]), abs=0.01)
+        assert row["verdict"] == ("baseline" if row["study"] == "baseline" else "not tested")
+        assert "too few utterances to test on: 4, and 10 are needed" in row["remarks"] or row["study"] == "baseline"
+        assert float(row["dev_low"]) <= float(row["dev_wer"]) <= float(row["dev_high"])
+        assert float(row["cpu_hours_with_needs"]) >= float(row["cpu_hours"]) > 0
+
+    status, said = call(
+        "leaderboard", "tiny", "--markdown", "b.md", "--latex", "b.tex", "--filter", "strategy=decoding"
+    )
+    assert status == 0
+    assert "b.md" in said.out
+    assert "decoding" in said.out
+    assert "self_distillation" not in (tiny_campaign.folder / "b.md").read_text(encoding="utf-8").splitlines()[4]
+    assert r"\toprule" in (tiny_campaign.folder / "b.tex").read_text(encoding="utf-8")
+    status, said = call("leaderboard", "tiny", "--json", "--sort", "-dev_wer", "--speakers")
+    ranked = [row["dev_wer"] for row in json.loads(said.out)]
+    assert ranked == sorted(ranked, reverse=True)
+    assert {row["remarks"].split(":")[0] for row in json.loads(said.out)} >= {"too few speakers to test on"}
+    status, said = call("leaderboard", "tiny", "--sort", "dev")
+    assert status == 2
+    assert "did you mean 'dev_wer'" in said.err
+    shutil.rmtree(tiny_campaign.home.store / "outcomes")
+    status, said = call("leaderboard", "tiny", "--json")
+    assert status == 0
+    assert all(row["dev_low"] is None and "not in the store" in row["remarks"] for row in json.loads(said.out))
 
     for number in ("0", "1"):  # one of them at least is not champion already
         status, said = call("promote", "tiny", "--study", "baseline", "--trial", number)
@@ -289,6 +314,12 @@ def test_the_digits_campaign_runs_from_the_shell_to_a_csv(root, tmp_path):
     assert set(rows) == {"baseline", "self_distillation", "decoding"}
     assert float(rows["baseline"]["dev_wer"]) < 30
     assert float(rows["decoding"]["dev_wer"]) <= float(rows["self_distillation"]["dev_wer"])
+    assert rows["baseline"]["verdict"] == "baseline"
+    for name in ("self_distillation", "decoding"):
+        assert rows[name]["verdict"] in ("better", "worse", "tie")
+        assert float(rows[name]["difference_low"]) <= float(rows[name]["difference"]) + 1e-9
+        assert 0 <= float(rows[name]["p"]) <= float(rows[name]["p_adjusted"]) <= 1
+        assert float(rows[name]["cpu_hours_with_needs"]) > float(rows[name]["cpu_hours"])
     began = time.monotonic()
     again = shell("run", "digits", "--workers", "2")
     assert again.returncode == 0
