@@ -214,7 +214,7 @@ def main() -> None:
             "all records whole": lambda: Sampling(home).records("c"),
             "search_runs and pandas": rival,
             "records by Optuna's objects": lambda: [
-                Sampling(home)._load("c", name).record() for name in Sampling(home).names("c")
+                Sampling(home).load("c", name).record() for name in Sampling(home).names("c")
             ],
         }
         times: dict[str, list[tuple[float, float]]] = {name: [] for name in steps}

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from orchestrator.leaderboard.cost import behind
-from orchestrator.record import StudyRecord
+from orchestrator.record import StudyRecord, TrialRecord
 from search_spaces.campaign import StudyDefinition
 from search_spaces.space import Value
 
@@ -17,8 +17,8 @@ HOME = "reproduced"
 def command(study: StudyRecord, studies: Mapping[str, StudyRecord], definitions: Mapping[str, StudyDefinition]) -> str:
     """What to type to run the trial that stands for a study again, and those it takes something from.
 
-    Every study in it tries the point of its own result alone (a decoding study: and greedy decoding). At the row's
-    commit the trial has the same key, and so, on the same device, the same result.
+    Every study in it tries the point of its own result alone, as that stands now, behind the references that its
+    strategy begins with. At the row's commit the trial has the same key, and so, on the same device, the same result.
 
     Args:
         study: The study; its result is read whole.
@@ -37,12 +37,12 @@ def command(study: StudyRecord, studies: Mapping[str, StudyRecord], definitions:
     for name in behind(study.name, definitions):
         result = studies[name].result if name in studies else None
         if result is not None:
-            changes[f"studies.{name}.enqueue"] = [_searched(result.params, definitions[name])]
+            changes[f"studies.{name}.enqueue"] = [_searched(result)]
     words = ["orchestrator", "run", f"{study.campaign}/{study.name}", "--trials", "1"]
     words += [word for key, value in changes.items() for word in ("--set", f"{key}={json.dumps(value)}")]
     return f"ORCHESTRATOR_HOME={HOME} {shlex.join(words)}"
 
 
-def _searched(params: Mapping[str, Value], definition: StudyDefinition) -> dict[str, Value]:
-    """The parameters that the study searches: others are laid over its first points by its strategy."""
-    return {name: value for name, value in params.items() if name in definition.space.names}
+def _searched(trial: TrialRecord) -> dict[str, Value]:
+    """Its point, without what its strategy laid over it."""
+    return {name: value for name, value in trial.params.items() if name not in trial.overrides}

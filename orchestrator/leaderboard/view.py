@@ -76,6 +76,9 @@ def notes(table: pd.DataFrame) -> Iterator[str]:
                 f"{row['study']} is shown by trial {row['trial']}; the lowest dev WER is {row['best_dev_wer']:.1f} % "
                 f"of trial {row['best_trial']}"
             )
+    again = [row["study"] for row in rows if not pd.isna(row["test_looks"]) and row["test_looks"] > 1]
+    if again:
+        yield f"not the first look of the strategy at the test set, so that its test WER flatters: {', '.join(again)}"
     for row in rows:
         if row["hypothesis_held"]:
             told = {"yes": "held", "no": "did not hold", "open": "is open"}[row["hypothesis_held"]]

@@ -256,7 +256,7 @@ def test_a_campaign_from_plan_to_leaderboard(call, tiny_campaign):
     ranked = [row["dev_wer"] for row in json.loads(said.out)]
     assert ranked == sorted(ranked, reverse=True)
     assert {row["remarks"].split(":")[0] for row in json.loads(said.out)} >= {"too few speakers to test on"}
-    status, said = call("leaderboard", "tiny", "--sort", "dev")
+    status, said = call("leaderboard", "tiny", "--sort", "dev_wr")
     assert status == 2
     assert "did you mean 'dev_wer'" in said.err
     shutil.rmtree(tiny_campaign.home.store / "outcomes")

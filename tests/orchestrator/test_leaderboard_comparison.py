@@ -1,13 +1,22 @@
+from dataclasses import replace
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.leaderboard import Evidence, leaderboard
+from orchestrator.leaderboard import Evidence, leaderboard, looked_at, read_evidence
 from orchestrator.leaderboard.comparison import FEWEST, Ground, Verdict, compare
 from orchestrator.leaderboard.competition import competitors, flattery
+from orchestrator.leaderboard.evidence import SAMPLE
+from orchestrator.leaderboard.formats import as_markdown
+from orchestrator.leaderboard.view import notes
+from orchestrator.record import FinalScore
 from search_spaces.campaign import Campaign, DataFiles, StudyDefinition
 from tests.orchestrator.recognised import alone, recognised, study
+from trainers.artifacts import Hypothesis, Score
+from trainers.outcomes import final_key, write_outcome
 from trainers.scoring.alignment import align
 from trainers.scoring.bootstrap import bootstrap_difference, bootstrap_rate
 from trainers.scoring.matched_pairs import matched_pairs
@@ -130,8 +139,8 @@ def test_on_dev_a_choice_whose_noise_is_not_known_is_not_tested():
 
 
 def test_test_has_the_word_as_soon_as_both_were_opened_and_needs_no_correction():
-    base = Evidence(recognised(BASE), test=recognised(BASE, "t"), looks=1)
-    one = Evidence(recognised(BETTER), test=recognised(TIED, "t"), looks=1)
+    base = Evidence(recognised(BASE), test=recognised(BASE, "t"))
+    one = Evidence(recognised(BETTER), test=recognised(TIED, "t"))
     found = compared(base=base, one=one, flatteries={"base": None, "one": None})["one"]
     assert (found.ground, found.verdict) == (Ground.TEST, Verdict.TIE)
     half = compared(base=alone(BASE), one=one)["one"]
@@ -234,10 +243,39 @@ def test_a_hypothesis_is_held_against_the_corrected_wer_and_its_interval(hypothe
 
 def test_a_test_set_that_was_opened_fills_its_columns_and_judges_the_hypothesis():
     evidence = {"base": alone(BASE), "one": Evidence(recognised(BETTER), test=recognised(BASE, "t"), looks=2)}
-    studies = [study("base", wer(BASE), utterances=40), study("one", wer(BETTER), utterances=40)]
-    table = leaderboard(studies, None, campaign((1.0, 15.0)), evidence).set_index("study")
-    row = table.loc["one"]
+    one = study("one", wer(BETTER), utterances=40)
+    table = leaderboard([study("base", wer(BASE), utterances=40), one], None, campaign((1.0, 15.0)), evidence)
+    row = table.set_index("study").loc["one"]
     assert (row["test_wer"], row["test_looks"]) == (round(wer(BASE), 2), 2)
     assert row["test_low"] < row["test_wer"] < row["test_high"]
-    assert row["hypothesis_on"] == "test"
-    assert table.loc["base", ["test_wer", "test_low", "test_looks"]].isna().all()
+    assert (row["hypothesis_on"], row["hypothesis_held"]) == ("test", "no")
+    assert table.set_index("study").loc["base", ["test_wer", "test_low", "test_looks"]].isna().all()
+    assert any("not the first look of the strategy" in sentence and "one" in sentence for sentence in notes(table))
+    assert "(look 2)" in as_markdown(table, "c")
+
+
+def test_errors_by_utterance_come_from_the_store_and_what_is_not_there_is_said(tmp_path):
+    found = study("one", wer(BASE), wer(BETTER), utterances=40)
+    final = FinalScore(Score(1, 0, 0, 400), 1, "set")
+    found = replace(found, trials=(found.trials[0], replace(found.trials[1], final=final)))
+    assert "trial 1" in read_evidence([found], tmp_path / "outcomes")["one"].missing
+    places = {"outcomes/one0": BASE, "outcomes/one1": BETTER, f"finals/{final_key('set', 'one1')}": TIED}
+    for place, errors in places.items():
+        said = recognised(errors)
+        hypotheses = [Hypothesis(name, text) for name, (_, text) in zip(said.ids, said.texts, strict=True)]
+        (tmp_path / place).mkdir(parents=True)
+        references = {name: reference for name, (reference, _) in zip(said.ids, said.texts, strict=True)}
+        write_outcome(tmp_path / place, found.trials[0].outcome, hypotheses, references)
+    read = read_evidence([found], tmp_path / "outcomes")["one"]
+    assert read.missing == ""
+    assert read.looks == 1
+    assert [list(one.errors) for one in (read.dev, read.test, *read.sample)] == [BETTER, TIED, BASE, BETTER]
+    assert read.dev.texts == recognised(BETTER).texts
+
+
+def test_the_sample_of_a_long_study_is_bounded_and_spread_over_it():
+    found = study("one", *[20.0 + number % 3 for number in range(1000)])
+    numbers = sorted(looked_at(found))
+    assert len(numbers) <= SAMPLE + 2
+    assert max(later - earlier for earlier, later in pairwise(numbers)) <= 50
+    assert found.result.number in numbers
