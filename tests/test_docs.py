@@ -6,6 +6,7 @@ import subprocess
 import pytest
 
 from orchestrator import cli
+from orchestrator.leaderboard import COLUMNS
 from search_spaces.finding import SHIPPED
 from search_spaces.reading import read_campaign
 from trainers.strategies import catalogue
@@ -47,6 +48,12 @@ def test_the_campaign_in_the_readme_is_a_campaign(readme, root, tmp_path):
     # an example of each kind of study, not a list of all strategies: the table is that
     shown = {study.strategy for study in campaign.studies.values()}
     assert {"baseline", "decoding"} < shown <= set(catalogue())
+
+
+def test_every_column_of_the_leaderboard_is_explained(root):
+    text = (root / "docs/leaderboard.md").read_text(encoding="utf-8")
+    rows = [line for line in text.splitlines() if line.startswith("| `")]
+    assert rows == [f"| `{name}` | {column.meaning} |" for name, column in COLUMNS.items()]
 
 
 def test_every_dependency_has_its_reason(root):

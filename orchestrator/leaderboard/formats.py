@@ -130,7 +130,7 @@ def _with_interval(row: Mapping[Any, Any], name: str) -> str:
     low, high = (row[f"{name.removesuffix('_wer')}_{end}"] for end in ("low", "high"))
     sign = "+" if name == "difference" else ""
     interval = "" if pd.isna(low) else f" [{low:{sign}.1f}, {high:{sign}.1f}]"
-    look = f" (look {row['test_look']})" if name == "test_wer" and row["test_looks"] > 1 else ""
+    look = f" (look {row['test_looks']})" if name == "test_wer" and row["test_looks"] > 1 else ""
     return f"{row[name]:{sign}.1f}{interval}{look}"
 
 
