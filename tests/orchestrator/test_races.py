@@ -4,7 +4,6 @@ import os
 import signal
 
 import optuna
-import psutil
 import pytest
 from mlflow import MlflowClient
 from numpy.random import default_rng
@@ -18,6 +17,7 @@ from orchestrator.promotion import best_of
 from orchestrator.record import TrialState
 from orchestrator.runner import Runner
 from orchestrator.sampling import Sampling
+from tests.orchestrator.test_engines import processes
 from tests.orchestrator.test_runner import Notes, run
 from trainers import racing
 
@@ -184,8 +184,7 @@ class Killing(Notes):
     def started(self, trial):
         super().__getattr__("started")(trial)
         if trial.study == "decoding" and trial.number in (5, 9) and trial.number not in self.killed:
-            children = psutil.Process().children(recursive=True)
-            os.kill(max(children, key=lambda process: process.create_time()).pid, signal.SIGKILL)
+            os.kill(max(processes(), key=lambda process: process.create_time()).pid, signal.SIGKILL)
             self.killed.append(trial.number)
 
 
