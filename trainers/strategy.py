@@ -92,6 +92,7 @@ class TrainingStrategy(Strategy):
     """A strategy that trains a network with CTC, perhaps with something beside it."""
 
     notes: tuple[str, ...] = ()  # what a reader of the record should know; `prepare` may fill it
+    start = ""  # digest of the checkpoint that the first weights are of; `prepare` may fill it
     _prior = torch.empty(0)  # what label smoothing draws the output to; known once the labels are
 
     def prepare(self, network: Network, corpus: Corpus) -> None:
@@ -177,6 +178,7 @@ class TrainingStrategy(Strategy):
             "study": trial.spec.study,
             "trial": trial.spec.number,
             "strategy": trial.spec.strategy,
+            "start": self.start,
             "epoch": progress.best_epoch,
             "settings": settings.train.model_dump(),
             "notes": self.notes,

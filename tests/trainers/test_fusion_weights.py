@@ -113,7 +113,7 @@ def test_epochs_of_several_runs_are_refused_with_the_figure(kept, settings):
 
 
 def test_a_soup_of_runs_that_started_apart_is_refused(kept):
-    for starts in ((None, None), ("one", "other"), ("one", None)):
+    for starts in ((None, None), ("", ""), ("one", "other"), ("one", None)):
         checkpoints = [kept(f"{starts}{trial}", key=str(trial), start=start) for trial, start in enumerate(starts)]
         need, why = refused(checkpoints, choose="greedy")
         assert "nor of runs that started from the same checkpoint" in need
@@ -143,6 +143,17 @@ def test_a_greedy_soup_keeps_what_does_not_make_dev_worse(kept):
     assert sorted(asked[:3]) == pytest.approx([0.1, 0.2, 5.0], abs=1e-5)  # each alone
     assert asked[3:] == pytest.approx([0.05, 4.9 / 3], abs=1e-5)  # the second best and then the worst beside the best
     assert "2 of 3 checkpoints" in found.notes[0]
+
+
+def test_students_that_started_from_one_checkpoint_make_a_soup(make_spec, trained, store):
+    needs = {"teacher": (trained.ingredient,), "student": (trained.ingredient,)}
+    specs = [make_spec("distillation", {"train.epochs": 1, "train.seed": seed}, needs) for seed in (1, 2)]
+    outcomes = [run_trial(spec, store, lambda report: True) for spec in specs]
+    students = [load_checkpoint(store.path("checkpoints", outcome.checkpoint)) for outcome in outcomes]
+    assert {student.training["start"] for student in students} == {load_checkpoint(trained.folder).digest}
+    found = fuse(students, lambda weights: 0.0, choose="greedy")
+    assert len(found.members) == 2
+    assert distance(found.weights, mean_weights(list(map(state, students)))) == 0
 
 
 def test_checkpoints_of_other_labels_or_shapes_are_refused(kept, trained):

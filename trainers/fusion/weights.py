@@ -128,4 +128,4 @@ def _refuse_other_models(checkpoints: Sequence[Checkpoint]) -> None:
 
 
 def _one_known(values: Sequence[str | None]) -> bool:
-    return None not in values and len(set(values)) == 1
+    return all(values) and len(set(values)) == 1

@@ -36,4 +36,6 @@ class Distillation(DistillingStrategy):
         """
         super().prepare(network, corpus)
         for source in self.trial.spec.needs.get("student", ()):
-            checkpoint_of(source).load_into(network)
+            checkpoint = checkpoint_of(source)
+            checkpoint.load_into(network)
+            self.start = checkpoint.digest
