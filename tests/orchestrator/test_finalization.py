@@ -324,3 +324,22 @@ def test_the_leaderboard_shows_test_wer_interval_and_look_and_compares_on_test(c
     said = call("leaderboard", "tiny")[1].out
     assert "look: how often test was opened" in " ".join(said.split())
     assert max(map(len, said.splitlines())) <= 80
+
+
+@pytest.mark.slow
+def test_digits_from_nothing_to_its_test_set(root, tmp_path, home, monkeypatch):
+    """With real recordings, through the command line alone."""
+    monkeypatch.chdir(tmp_path)
+
+    def command(*words):
+        line = [sys.executable, "-c", "from orchestrator.cli import main; main()", *words]
+        done = subprocess.run(line, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    command("run", "digits", "--workers", "2")
+    rows = json.loads(command("finalize", "digits", "--yes", "--json"))
+    assert [row["study"] for row in rows if row["words"] == 199 and row["look"] == 1] == [row["study"] for row in rows]
+    assert {row["study"] for row in rows} == {"baseline", "self_distillation", "decoding"}
+    assert all(row["test_wer"] < 40 for row in rows)
+    assert json.loads(command("finalize", "digits", "--json")) == rows
