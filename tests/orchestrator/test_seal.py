@@ -48,6 +48,12 @@ def ways(folder):
             [text, "--out", "b.arpa", "--discount-fallback", "--order", "2", "--lexicon", test],
             [text, "--out", "c.arpa", "--discount-fallback", "--order", "2", "--for", "as_train"],
         ],
+        "free": [["tiny", "--dry-run"]],
+        "export-posteriors": [["tiny", "--into", "out", "--split", "test"], ["as_train", "--into", "out"]],
+        "import-posteriors": [
+            [test.parent, "--into", "tiny", "--name", "theirs", "--split", "test"],
+            [text, "--into", "tiny", "--name", "theirs", "--labels", test],
+        ],
         "import": [[test, "--into", "tiny"], [text, "--into", "tiny", "--labels", test]],
     }
 
@@ -117,7 +123,7 @@ def test_every_command_is_tried(sealed):
 def test_no_command_tells_what_is_said_in_a_test_set(call, sealed, command):
     answers = [call(command, *words) for words in ways(sealed)[command]]
     assert leaks(sealed, [said for _, said in answers]) == []
-    if command in ("evaluate", "lm", "import"):
+    if command in ("evaluate", "lm", "import", "import-posteriors", "export-posteriors"):
         assert [status for status, _ in answers] == [2] * len(answers)
     if command == "run":
         assert {status for status, _ in answers} == {2}, answers
