@@ -11,11 +11,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.record import TrialRecord
+from search_spaces.axes.decoding import DecodingSettings
 from search_spaces.errors import StoreError
 from search_spaces.space import Axis, Categorical, Space, Value
 from trainers.outcomes import UtteranceErrors, load_errors
 from trainers.scoring.paired import Gain, gain_of_counts
 from trainers.store import Store
+
+_FEWEST = 3  # choices that lie along an axis; between two there is no middle
 
 NOISE = 2.0  # standard errors of a paired difference; `benchmarks/surface.py` compares others
 
@@ -107,7 +110,18 @@ def find_surface(space: Space, trials: Sequence[TrialRecord], errors_of: ErrorsO
 
 def measures(axis: Axis) -> bool:
     """Whether points lie near or far along an axis; another order of the language model is another model."""
-    return not isinstance(axis.range, Categorical) and not axis.name.startswith("language_model.")
+    if isinstance(axis.range, Categorical):
+        field = DecodingSettings.model_fields.get(axis.name.removeprefix("decoding."))
+        return field is not None and field.annotation is float and len(set(axis.range.choices)) >= _FEWEST
+    return not axis.name.startswith("language_model.")
+
+
+def extent(axis: Axis) -> tuple[float, float]:
+    """The low and the high end of an axis that measures; of numbers to choose from, the least and the greatest."""
+    if isinstance(axis.range, Categorical):
+        numbers = [float(one) for one in axis.range.choices if isinstance(one, int | float)]
+        return min(numbers), max(numbers)
+    return axis.range.low, axis.range.high
 
 
 def surface_of(space: Space, trial: TrialRecord) -> tuple[Any, ...]:
@@ -130,14 +144,18 @@ def _middle(space: Space, flat: Sequence[TrialRecord]) -> TrialRecord:
     return min(zip(totals, flat, strict=True), key=lambda pair: (pair[0], _rank(pair[1])))[1]
 
 
+def is_logarithmic(axis: Axis) -> bool:
+    """Whether distances along an axis are those of logarithms."""
+    return not isinstance(axis.range, Categorical) and axis.range.log
+
+
 def place_on(axis: Axis, value: Value) -> float:
     """Where on an axis a value lies: 0 at its low end, 1 at its high end."""
-    assert not isinstance(axis.range, Categorical)
     assert isinstance(value, int | float)
-    low, high = axis.range.low, axis.range.high
+    low, high = extent(axis)
     if low == high:
         return 0.0
-    if axis.range.log:
+    if is_logarithmic(axis):
         return math.log(value / low) / math.log(high / low)
     return (value - low) / (high - low)
 

@@ -16,9 +16,9 @@ from matplotlib.figure import Figure
 from matplotlib.tri import Triangulation
 
 from orchestrator.record import StudyRecord, TrialRecord
-from orchestrator.surface import Surface, measures, place_on, surface_of
+from orchestrator.surface import Surface, extent, is_logarithmic, measures, place_on, surface_of
 from search_spaces.campaign import StudyDefinition
-from search_spaces.space import Axis, Categorical, Space
+from search_spaces.space import Axis, Space
 
 _WIDTH = 6.3  # inches
 _PANELS = 9
@@ -140,9 +140,8 @@ def _place(trial: TrialRecord, axes: Sequence[Axis]) -> tuple[float, float]:
 def _limits(plot: Axes, axes: Sequence[Axis]) -> None:
     """Show the whole range that was searched, so that a best point at its edge is seen there."""
     for axis, name in zip(axes, "xy", strict=False):
-        assert not isinstance(axis.range, Categorical)
-        low, high = axis.range.low, axis.range.high
-        if axis.range.log:
+        low, high = extent(axis)
+        if is_logarithmic(axis):
             limits, scale = (low * (low / high) ** _MARGIN, high * (high / low) ** _MARGIN), "log"
         else:
             limits, scale = (low - _MARGIN * (high - low), high + _MARGIN * (high - low)), "linear"

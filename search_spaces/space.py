@@ -67,7 +67,7 @@ class Int:
 
 @dataclass(frozen=True, slots=True)
 class Categorical:
-    """One of a few values without an order."""
+    """One of a few values; a search takes them as without an order."""
 
     choices: tuple[Value, ...]
 

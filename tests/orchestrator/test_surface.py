@@ -154,6 +154,21 @@ def test_an_axis_spread_over_magnitudes_is_measured_in_magnitudes():
     assert study.surface(space).middle.params["decoding.alpha"] == 1.0
 
 
+@given(points)
+def test_numbers_to_choose_from_lie_along_their_axis_as_those_of_a_range_do(rows):
+    study = study_of(rows)
+    alphas = Axis("decoding.alpha", Categorical(tuple(step / 4 for step in (8, *range(8)))))
+    chosen, ranged = study.surface(Space((alphas, BETA, BEAM))), study.surface()
+    assert (chosen.best, chosen.middle, chosen.flat) == (ranged.best, ranged.middle, ranged.flat)
+
+
+def test_between_two_choices_there_is_no_middle():
+    study = Study()
+    for alpha in (0.0, 2.0, 2.0):
+        study.add(1, alpha=alpha)
+    assert numbers(study.surface(Space((Axis("decoding.alpha", Categorical((0, 2.0))),)))) == [0]
+
+
 def test_another_order_of_the_language_model_is_another_surface_though_it_is_a_number():
     study = Study()
     for order in (2, 3, 4):

@@ -52,6 +52,15 @@ def test_two_axes_are_a_map_with_the_best_and_the_promoted_point_and_the_whole_r
     assert [axes.get_ylabel() for axes in figure.axes][-1] == "dev WER (%)"
 
 
+def test_numbers_to_choose_from_make_the_same_map():
+    choices = [Categorical(tuple(np.linspace(*ends, 5).tolist())) for ends in ((0, 2), (-2, 6))]
+    chosen = drawn(bowl(), *map(Axis, ("decoding.alpha", "decoding.beta"), choices), BEAM)
+    ranged = drawn(bowl(), ALPHA, BETA, BEAM)
+    for one, other in zip(plots(chosen), plots(ranged), strict=True):
+        assert (one.get_xlim(), one.get_ylim()) == (other.get_xlim(), other.get_ylim())
+    assert labels(chosen) == labels(ranged)
+
+
 def test_what_lies_between_points_is_filled_only_where_they_span_an_area():
     def fillings(study):
         (plot,) = plots(drawn(study, ALPHA, BETA, BEAM))
