@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from rich.console import Group
 from rich.table import Table
+from rich.text import Text
 
 from orchestrator.finalization import Candidate, Finalization
 from orchestrator.tables import percent, plain_table
@@ -25,12 +27,13 @@ def opening(final: Finalization, candidates: Sequence[Candidate]) -> str:
             said = f"look {one.number} goes on: it was interrupted on {_minute(one.look)} UTC"
         else:
             said = f"scored on {_minute(one.look)} UTC, is not scored again"
-        lines.append(f"  {one.record.study}#{one.record.number} ({one.record.strategy}): {said}")
+        role = f"{one.record.strategy}, the champion" if one.champion else one.record.strategy
+        lines.append(f"  {one.record.study}#{one.record.number} ({role}): {said}")
     lines += [f"  {name} has no result: left out" for name in final.without]
     return "\n".join(lines)
 
 
-def finals_table(final: Finalization, candidates: Sequence[Candidate]) -> Table:
+def finals_table(final: Finalization, candidates: Sequence[Candidate]) -> Group:
     """The systems in the order of their dev WER, which chose them; the test set chooses nothing."""
     columns = {"study": "left", "dev WER": "right", "test WER": "right", "95 %": "left", "errors": "right"}
     columns |= {"look": "right"}
@@ -39,9 +42,11 @@ def finals_table(final: Finalization, candidates: Sequence[Candidate]) -> Table:
         score = look.score
         assert score is not None  # a result
         between = f"{interval.low:.1f} to {interval.high:.1f}"
-        cells = [one.record.study, percent(one.record.dev_wer), percent(score.wer), between]
+        name = one.title + (" *" if one.champion else "")
+        cells = [name, percent(one.record.dev_wer), percent(score.wer), between]
         rows.append([*cells, f"{score.errors}/{score.words}", str(look.number)])
-    return plain_table(columns, rows)
+    legend = [Text("* champion", style="dim")] if any(one.champion for one in candidates) else []
+    return Group(plain_table(columns, rows), *legend)
 
 
 def finals_json(final: Finalization, candidates: Sequence[Candidate]) -> list[dict[str, Any]]:
@@ -51,6 +56,7 @@ def finals_json(final: Finalization, candidates: Sequence[Candidate]) -> list[di
             "study": one.record.study,
             "strategy": one.record.strategy,
             "trial": one.record.number,
+            "promoted": "champion" if one.champion else "study",
             "dev_wer": one.record.dev_wer,
             "test_wer": interval.points,
             "test_low": interval.low,

@@ -1,4 +1,8 @@
-"""The opening of a campaign's test set: once for each promoted system, all of them together, every look noted."""
+"""The opening of a campaign's test set: once for each promoted system, all of them together, every look noted.
+
+The champion is among them whichever trial it is: by hand, or because the gate kept it, it may be another than the one
+that stands for its study, and it is the system that people use.
+"""
 
 import getpass
 import os
@@ -10,6 +14,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from orchestrator.champion import champion_among, champion_folder
 from orchestrator.home import Home
 from orchestrator.overlap import check_test_set
 from orchestrator.planning import stored_spec
@@ -40,11 +45,18 @@ class Candidate:
         record: Its trial.
         look: What the ledger says of it; None if it has not looked.
         number: The number of that look, or of the one it would be.
+        champion: Whether it is the campaign's champion.
     """
 
     record: TrialRecord
     look: Look | None
     number: int
+    champion: bool = False
+
+    @property
+    def title(self) -> str:
+        """The study that it stands for; ``study#number`` of a champion that stands for none."""
+        return self.record.study if self.record.promoted else f"{self.record.study}#{self.record.number}"
 
     @property
     def submission(self) -> Submission:
@@ -79,9 +91,12 @@ class Finalization:
         self._ledger = Ledger(self._store.root)
         self._studies = in_order(campaign, self._sampling.records(campaign.name))
         chosen = _chosen(campaign, names, self._studies)
-        self.warnings = check_test_set(campaign)
+        self.warnings = [*check_test_set(campaign), *_lost_champion(home, campaign, self._studies)]
         self.without = tuple(study.name for study in chosen if study.best is None)
-        self._records = [trial for study in chosen for trial in study.trials if trial.promoted]
+        self._champion = champion_among(home, campaign.name, chosen)
+        self._records = [
+            trial for study in chosen for trial in study.trials if trial.promoted or trial is self._champion
+        ]
         if not self._records:
             raise UserError(f"no study of campaign {campaign.name} has a promoted system: there is nothing to score")
 
@@ -94,7 +109,7 @@ class Finalization:
     def candidates(self) -> list[Candidate]:
         """The systems, as the ledger knows them now."""
         known = {look.submission.system: look for look in self.looks}
-        blank = [Candidate(record, known.get(record.key), 0) for record in self._records]
+        blank = [Candidate(record, known.get(record.key), 0, record is self._champion) for record in self._records]
         numbers = self._ledger.preview(self.test.key, [candidate.submission for candidate in blank])
         return [replace(candidate, number=number) for candidate, number in zip(blank, numbers, strict=True)]
 
@@ -202,6 +217,13 @@ def _chosen(campaign: Campaign, names: Sequence[str], studies: Sequence[StudyRec
             + (alone if ended else "")
         )
     return [stored[name] for name in wanted]
+
+
+def _lost_champion(home: Home, campaign: Campaign, studies: Sequence[StudyRecord]) -> Iterator[str]:
+    """Say that people use a system that cannot be scored; nothing if that is not so."""
+    folder = champion_folder(home, campaign.name)
+    if folder is not None and champion_among(home, campaign.name, studies) is None:
+        yield f"the champion in {folder} is of no study of this campaign that is stored here, and is not scored"
 
 
 def _unfinished(study: StudyRecord | None) -> Iterator[str]:

@@ -52,7 +52,8 @@ def leaderboard(
     rows = []
     for study in studies:
         found = known[study.name]
-        row = _what(study) | _result(study, champion) | _spent(study.name, costs, definitions)
+        row = _what(study) | _result(study, champion) | _other_champion(study, champion)
+        row |= _spent(study.name, costs, definitions)
         row |= _uncertainty(found, flatteries[study.name], speakers) | _compared(comparisons[study.name])
         row |= _relative(study, by_name.get(baseline or ""))
         row |= _expected(row, definitions.get(study.name), found)
@@ -93,7 +94,6 @@ def _result(study: StudyRecord, champion: TrialRecord | None) -> _Cells:
     if best is None or result is None or result.outcome is None or result.outcome.score is None:
         return {}
     outcome, score, noise = result.outcome, result.outcome.score, seed_noise(study)
-    is_champion = champion is not None and (champion.study, champion.number) == (result.study, result.number)
     greedy = outcome.decoder == "greedy"
     return {
         "dev_wer": score.wer,
@@ -120,8 +120,21 @@ def _result(study: StudyRecord, champion: TrialRecord | None) -> _Cells:
         "trial": result.number,
         "run_id": result.run_id,
         "checkpoint": f"store/{outcome.made_of}",
-        "promoted": "champion" if is_champion else "study" if result.promoted else "",
+        "promoted": "champion" if _same(result, champion) else "study" if result.promoted else "",
     }
+
+
+def _same(one: TrialRecord | None, other: TrialRecord | None) -> bool:
+    return one is not None and other is not None and (one.study, one.number) == (other.study, other.number)
+
+
+def _other_champion(study: StudyRecord, champion: TrialRecord | None) -> _Cells:
+    """What is told of the champion where another trial of its study is shown: people use it all the same."""
+    if champion is None or champion.study != study.name or _same(study.result, champion):
+        return {}
+    cells: _Cells = {"champion_trial": champion.number, "champion_dev_wer": champion.dev_wer}
+    final = champion.final
+    return cells | ({"champion_test_wer": final.score.wer, "champion_test_looks": final.look} if final else {})
 
 
 def _json(values: Mapping[str, Any]) -> str:

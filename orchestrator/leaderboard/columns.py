@@ -105,5 +105,9 @@ COLUMNS = {
     "run_id": Column(_T, "its run in MLflow"),
     "checkpoint": Column(_T, "folder of the home"),
     "promoted": Column(_T, "study: promoted for its study; champion: for the campaign"),
+    "champion_trial": Column(_C, "number of the champion, where it is another trial of this study than the one shown"),
+    "champion_dev_wer": Column(_P, "its dev WER"),
+    "champion_test_wer": Column(_P, "its test WER; empty until test is opened"),
+    "champion_test_looks": Column(_C, "which look of its strategy at test that was"),
     "remarks": Column(_T, "why something is not known, what is left out"),
 }

@@ -1,6 +1,6 @@
 """What of a leaderboard is shown, in which order, and what has to be said with it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -76,6 +76,10 @@ def notes(table: pd.DataFrame) -> Iterator[str]:
                 f"{row['study']} is shown by trial {row['trial']}; the lowest dev WER is {row['best_dev_wer']:.1f} % "
                 f"of trial {row['best_trial']}"
             )
+    for row in rows:
+        if not pd.isna(row["champion_trial"]):
+            which = f"trial {row['champion_trial']} of {row['study']}"
+            yield f"the champion is {which}, not the one shown: {_of_champion(row)}"
     again = [row["study"] for row in rows if not pd.isna(row["test_looks"]) and row["test_looks"] > 1]
     if again:
         yield f"not the first look of the strategy at the test set, so that its test WER flatters: {', '.join(again)}"
@@ -86,3 +90,11 @@ def notes(table: pd.DataFrame) -> Iterator[str]:
                 f"{row['study']}: the hypothesis of {row['hypothesis_low']:g} to {row['hypothesis_high']:g} % {told} "
                 f"({row['hypothesis_on']})"
             )
+
+
+def _of_champion(row: Mapping[Any, Any]) -> str:
+    told = f"dev WER {row['champion_dev_wer']:.1f} %"
+    if pd.isna(row["champion_test_wer"]):
+        return told
+    look = f" (look {row['champion_test_looks']})" if row["champion_test_looks"] > 1 else ""
+    return f"{told}, test WER {row['champion_test_wer']:.1f} %{look}"

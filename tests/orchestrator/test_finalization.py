@@ -214,6 +214,58 @@ def test_two_processes_at_once_open_it_once(campaign):
     assert sum(text.count("hears the test set") for _, text in said) == 3
 
 
+# --- the champion
+
+
+def other_trial(study):
+    """A complete trial of a study that does not stand for it."""
+    (stored,) = [record for record in Sampling(Home.here()).records("tiny") if record.name == study]
+    return next(trial for trial in stored.trials if trial.dev_wer is not None and not trial.promoted)
+
+
+def test_a_champion_made_by_hand_that_stands_for_no_study_is_scored_too(call, campaign):
+    chosen = other_trial("decoding")
+    assert call("promote", "tiny", "--study", "decoding", "--trial", chosen.number)[0] == 0
+    status, said = call("finalize", "tiny", "--yes")
+    assert status == 0
+    assert f"decoding#{chosen.number} (decoding, the champion): look 1" in said.err
+    names = [line.split("  ")[0].strip() for line in said.out.splitlines()]
+    assert sorted(names[1:-1]) == sorted([*STUDIES, f"decoding#{chosen.number} *"])
+    assert names[-1] == "* champion"
+    rows = json.loads(call("finalize", "tiny", "--json")[1].out)
+    (row,) = [row for row in rows if row["promoted"] == "champion"]
+    assert (row["study"], row["trial"], row["look"]) == ("decoding", chosen.number, 1)
+    board = " ".join(call("leaderboard", "tiny")[1].out.split())
+    assert f"the champion is trial {chosen.number} of decoding, not the one shown: dev WER" in board
+    run = MlflowClient(Home.here().tracking_uri).get_run(chosen.run_id)
+    assert run.data.tags["test_wer"] == f"{row['test_wer']:.2f}"
+
+
+def test_a_champion_that_is_scored_after_the_promoted_trial_of_its_strategy_is_look_2(call, campaign, finalize):
+    finalize(campaign)
+    chosen = other_trial("decoding")
+    call("promote", "tiny", "--study", "decoding", "--trial", chosen.number)
+    looks = {(one.record.study, one.record.number): one.look.number for one in finalize(campaign)}
+    assert looks.pop(("decoding", chosen.number)) == 2
+    assert list(looks.values()) == [1, 1, 1]
+    board = call("leaderboard", "tiny")[1].out
+    assert "(look 2)" in " ".join(board.split())
+
+
+def test_a_champion_of_a_study_that_is_not_finalized_is_not_scored(call, campaign, finalize):
+    call("promote", "tiny", "--study", "decoding", "--trial", other_trial("decoding").number)
+    assert [one.record.study for one in finalize(campaign, "baseline")] == ["baseline"]
+
+
+def test_a_champion_whose_study_the_campaign_does_not_know_any_more_is_not_passed_over_in_silence(call, folder):
+    call("promote", "tiny", "--study", "decoding")
+    text = (folder / "tiny.yaml").read_text(encoding="utf-8")
+    (folder / "tiny.yaml").write_text(text[: text.index("  decoding:")], encoding="utf-8")
+    final = Finalization(read_campaign(folder / "tiny.yaml", catalogue()), (), Home.here())
+    (warning,) = final.warnings
+    assert "is of no study of this campaign that is stored here, and is not scored" in warning
+
+
 # --- what is refused
 
 
@@ -288,7 +340,8 @@ def test_the_command_shows_all_results_and_then_needs_no_yes(call):
     assert status == 0
     lines = said.out.splitlines()
     assert lines[0].split() == ["study", "dev", "WER", "test", "WER", "95", "%", "errors", "look"]
-    assert {line.split()[0] for line in lines[1:]} == set(STUDIES)
+    assert {line.split()[0] for line in lines[1:-1]} == set(STUDIES)
+    assert lines[-1] == "* champion"
     assert max(map(len, lines)) <= 80
     status, again = call("finalize", "tiny")
     assert status == 0

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pandas as pd
 from rich.console import Console
@@ -6,7 +7,7 @@ from rich.console import Console
 from orchestrator.leaderboard import COLUMNS, leaderboard
 from orchestrator.leaderboard.terminal import board
 from orchestrator.promotion import best_of
-from orchestrator.record import StudyRecord, TrialRecord, TrialState
+from orchestrator.record import FinalScore, StudyRecord, TrialRecord, TrialState
 from trainers.artifacts import Score
 from trainers.spec import TrialOutcome
 
@@ -95,6 +96,17 @@ def test_a_study_whose_promoted_trial_is_not_its_best_is_shown_by_it_with_the_be
     assert (row["best_trial"], row["best_dev_wer"]) == (0, 12.0)
     assert json.loads(row["parameters"]) == {"train.lr": 0.1}
     assert "d is shown by trial 1; the lowest dev WER is 12.0 % of trial 0" in shown([promoted_beside(best=0)])
+
+
+def test_a_champion_that_is_another_trial_of_its_study_is_said_with_its_figures():
+    study = promoted_beside(best=0)
+    said = "the champion is trial 2 of d, not the one shown: dev WER 23.0 %"
+    assert said in shown([study], study.trials[2])
+    scored = replace(study.trials[2], final=FinalScore(Score(10, 0, 0, 50), 2, "a test set"))
+    assert f"{said}, test WER 20.0 % (look 2)" in shown([study], scored)
+    assert "not the one shown" not in shown([study], study.trials[1])
+    row = leaderboard([study], scored).iloc[0]
+    assert (row["promoted"], row["champion_trial"], row["champion_test_wer"]) == ("study", 2, 20.0)
 
 
 def test_a_trial_better_than_the_best_at_the_time_of_promotion_stands_for_its_study_until_the_next():
