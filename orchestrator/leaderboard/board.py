@@ -69,7 +69,7 @@ def _table(rows: Sequence[_Cells]) -> pd.DataFrame:
         if column.kind is Kind.COUNT:
             table[name] = table[name].astype("Int64")  # pandas would write 12 as 12.0 beside an empty cell
         elif column.kind.digits is not None:
-            table[name] = table[name].astype("Float64").round(column.kind.digits)
+            table[name] = table[name].astype("Float64")
         else:
             table[name] = table[name].fillna("")
     return table.sort_values("dev_wer", kind="stable", na_position="last", ignore_index=True)

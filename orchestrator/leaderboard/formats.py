@@ -34,6 +34,11 @@ _ESCAPES = {
 }
 
 
+def rounded(table: pd.DataFrame) -> pd.DataFrame:
+    """The digits that are published; a table for readers is made of the unrounded, lest 20.845 become 20.9."""
+    return table.round({name: column.kind.digits for name, column in COLUMNS.items() if column.kind.digits is not None})
+
+
 def as_csv(table: pd.DataFrame, campaign: str) -> str:
     """Every column; what `pandas.read_csv` makes of it is the same table.
 
@@ -41,12 +46,12 @@ def as_csv(table: pd.DataFrame, campaign: str) -> str:
         table: The leaderboard.
         campaign: Its name, which stands in the command of every row.
     """
-    return table.to_csv(index=False)
+    return rounded(table).to_csv(index=False)
 
 
 def as_json(table: pd.DataFrame) -> str:
     """A list of objects, one a row; what is not known is null."""
-    return table.to_json(orient="records", indent=1, force_ascii=False)
+    return rounded(table).to_json(orient="records", indent=1, force_ascii=False)
 
 
 def as_markdown(table: pd.DataFrame, campaign: str) -> str:

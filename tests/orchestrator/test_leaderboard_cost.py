@@ -73,7 +73,7 @@ def test_the_row_holds_own_hours_and_hours_with_needs_and_says_what_it_cannot_kn
     table = leaderboard(studies, None, campaign).set_index("study")
     row = table.loc["other"]
     assert (row["cpu_hours"], row["cpu_hours_with_needs"]) == (0.0, 0.02)
-    assert (row["gpu_hours"], row["gpu_hours_with_needs"]) == (round(50 / 3600, 6), round(50 / 3600, 6))
+    assert (row["gpu_hours"], row["gpu_hours_with_needs"]) == (50 / 3600, 50 / 3600)
     assert row["trials_over_baseline"] == -1
     assert "the cost of elsewhere/folder is not known" in row["remarks"]
     assert "not known" not in table.loc["teacher", "remarks"]

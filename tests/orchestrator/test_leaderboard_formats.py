@@ -11,7 +11,7 @@ from rich.console import Console
 
 from orchestrator.leaderboard import COLUMNS, Evidence, leaderboard
 from orchestrator.leaderboard.columns import Kind
-from orchestrator.leaderboard.formats import as_csv, as_json, as_latex, as_markdown, escape
+from orchestrator.leaderboard.formats import as_csv, as_json, as_latex, as_markdown, escape, rounded
 from orchestrator.leaderboard.terminal import board
 from orchestrator.leaderboard.view import arrange, notes
 from orchestrator.record import StudyRecord
@@ -45,11 +45,23 @@ def table():
 def test_every_column_survives_a_csv_file_and_pandas(table):
     read = pd.read_csv(io.StringIO(as_csv(table, "c_1")), keep_default_na=False, na_values=[""])
     assert list(read.columns) == list(COLUMNS)
+    written = rounded(table)
     for name, column in COLUMNS.items():
         if column.kind is Kind.TEXT:
-            assert list(read[name].fillna("")) == list(table[name])
+            assert list(read[name].fillna("")) == list(written[name])
         else:
-            assert read[name].astype("Float64").equals(table[name].astype("Float64"))
+            assert read[name].astype("Float64").equals(written[name].astype("Float64"))
+
+
+def test_a_rate_is_rounded_once_wherever_a_reader_sees_it():
+    studies = [study("one", 100 * 148 / 710, utterances=71)]  # 20.845: 20.8, but 20.9 of 20.85
+    found = leaderboard(studies)
+    console = Console(width=80, file=io.StringIO())
+    console.print(board(found))
+    for text in (console.file.getvalue(), as_markdown(found, "c"), as_latex(found, "c")):
+        assert "20.8" in text
+        assert "20.9" not in text
+    assert "20.85" in as_csv(found, "c")
 
 
 def test_json_holds_every_column_and_null_where_nothing_is_known(table):
