@@ -62,9 +62,9 @@ def as_markdown(table: pd.DataFrame, campaign: str) -> str:
         campaign: Its name.
     """
     rows = [list(SHOWN.values()), ["---", *("---:" if _is_number(name) else "---" for name in list(SHOWN)[1:])]]
-    rows += [_cells(row) for row in table.to_dict("records")]
+    rows += [cells(row) for row in table.to_dict("records")]
     lines = [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in rows]
-    said = [f"- {sentence}" for sentence in (*_LEGEND, *notes(table))]
+    said = [f"- {sentence}" for sentence in (*LEGEND, *notes(table))]
     return "\n".join([f"### Word error rates of {campaign}, percent", "", *lines, "", *said, ""])
 
 
@@ -76,9 +76,9 @@ def as_latex(table: pd.DataFrame, campaign: str) -> str:
         campaign: Its name.
     """
     columns = "".join("r" if _is_number(name) else "l" for name in SHOWN)
-    rows = [[escape(cell) for cell in row] for row in ([*SHOWN.values()], *map(_cells, table.to_dict("records")))]
+    rows = [[escape(cell) for cell in row] for row in ([*SHOWN.values()], *map(cells, table.to_dict("records")))]
     heading, *body = [f"{' & '.join(row)} \\\\" for row in rows]
-    said = " ".join(f"{sentence[0].upper()}{sentence[1:]}." for sentence in (*_LEGEND, *notes(table)))
+    said = " ".join(f"{sentence[0].upper()}{sentence[1:]}." for sentence in (*LEGEND, *notes(table)))
     return "\n".join(
         [
             r"\begin{table}",
@@ -99,13 +99,14 @@ def as_latex(table: pd.DataFrame, campaign: str) -> str:
     )
 
 
-_LEGEND = (
+LEGEND = (
     "dev and test with 95 % intervals (bootstrap over utterances); corrected: dev with what choosing the best of "
     "several trials took from it put back",
     "difference from the baseline on the same utterances, 95 % interval and p (by Holm) of the paired bootstrap: "
     "better or worse below 0.05; MAPSSWE: p of the matched pairs test, uncorrected",
     "hours: of the processor, or wall time on a GPU, for all trials of a study and of what it needs",
 )
+"""What the columns of `SHOWN` hold."""
 
 
 def escape(text: str) -> str:
@@ -117,7 +118,8 @@ def _is_number(name: str) -> bool:
     return name == "cost" or COLUMNS[name].kind is not Kind.TEXT
 
 
-def _cells(row: Mapping[Any, Any]) -> list[str]:
+def cells(row: Mapping[Any, Any]) -> list[str]:
+    """A row of the leaderboard as a reader sees it, in the order of `SHOWN`."""
     return [_WRITTEN.get(name, _plain)(row, name) for name in SHOWN]
 
 

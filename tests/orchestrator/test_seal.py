@@ -37,6 +37,7 @@ def ways(folder):
         ],
         "status": [["tiny"]],
         "leaderboard": [["tiny", "--csv", "board.csv"], ["tiny", "--json"]],
+        "report": [["tiny"], ["as_dev"], ["as_train"], ["in_disguise"], ["tiny", "--split", "test"]],
         "promote": [["tiny"]],
         "finalize": [["tiny"], ["tiny", "--list"], ["tiny", "--json"]],
         "transcribe": [[test], [copy, "--format", "json"], [test.parent, "--format", "json"]],
