@@ -49,9 +49,9 @@ def answer(table: pd.DataFrame, champion: TrialRecord | None) -> Answer:
 
 
 def name(row: Row) -> str:
-    """A study in words, with its decoder where that is more than greedy."""
+    """A study in words, its decoder behind it where that is more than greedy."""
     words = str(row["study"]).replace("_", "-")
-    return words if row["decoder"] in ("", "greedy") else f"{words} with {row['decoder']}"
+    return words if row["decoder"] in ("", "greedy") else f"{words} ({row['decoder']})"
 
 
 def _sentence_case(text: str) -> str:

@@ -108,7 +108,7 @@ def analyse(errors: UtteranceErrors, scorer: Scorer, speakers: Mapping[str, str]
         aligned=count(steps),
         counted=int(errors.errors.sum()),
         lengths=list(_by_length(errors)),
-        speakers=by_speaker[:_SPEAKERS],
+        speakers=[_group(name, errors, each) for name, each in list(by_speaker.items())[:_SPEAKERS]],
         speakers_left_out=max(0, len(by_speaker) - _SPEAKERS),
         worst=[
             Aligned(
@@ -148,13 +148,14 @@ def _by_length(errors: UtteranceErrors) -> Iterator[Group]:
         yield _group(f"{low} to {high}" if low < high else f"{low}", errors, group)
 
 
-def _by_speaker(errors: UtteranceErrors, speakers: Mapping[str, str]) -> list[Group]:
+def _by_speaker(errors: UtteranceErrors, speakers: Mapping[str, str]) -> dict[str, list[int]]:
+    """Utterances of each speaker who is known, the highest WER first."""
     found: dict[str, list[int]] = {}
     for index, name in enumerate(errors.ids):
         if speakers.get(name):
             found.setdefault(speakers[name], []).append(index)
-    groups = [_group(name, errors, indices) for name, indices in found.items()]
-    return sorted(groups, key=lambda group: (-group.errors / max(group.words, 1), group.name))
+    rates = {name: errors.errors[each].sum() / max(errors.words[each].sum(), 1) for name, each in found.items()}
+    return {name: found[name] for name in sorted(found, key=lambda name: (-rates[name], name))}
 
 
 def _group(name: str, errors: UtteranceErrors, indices: Sequence[int]) -> Group:

@@ -1,6 +1,6 @@
 """The page: one file that needs nothing beside it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -82,7 +82,7 @@ def render(material: Material, study: str | None = None, split: str = "dev", now
         baseline=material.campaign.baseline,
         headings=list(SHOWN.values()),
         rows=[cells(row) for row in rows],
-        notes=[*LEGEND, *notes(material.table)] if rows else [],
+        notes=[*LEGEND, *notes(material.table), *_advice(material)] if rows else [],
         rates=figures.rates(material.table),
         differences=figures.differences(material.table),
         curves=figures.curves(material.studies),
@@ -114,6 +114,11 @@ def _analysed(material: Material, study: str | None, split: str) -> Analysed | N
     found = analyse(errors, find_scorer(trial.outcome.scorer), speakers)
     drawn = {"length": _by(found.lengths, "words of the reference"), "speaker": _by(found.speakers, "speaker")}
     return Analysed(trial, split, found, {what: figure for what, figure in drawn.items() if figure is not None})
+
+
+def _advice(material: Material) -> Iterator[str]:
+    """What the studies said when they ended."""
+    return (f"{study.name}: {sentence}" for study in material.studies for sentence in study.advice)
 
 
 def _system(material: Material, study: str | None) -> TrialRecord | None:

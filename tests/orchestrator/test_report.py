@@ -147,6 +147,7 @@ def test_the_page_fetches_nothing_runs_nothing_and_has_its_tables_and_figures_de
     assert not [name for _, attributes in shown.elements for name in attributes if name.startswith("on")]
     assert len(html) < 100_000
     drawn = [attributes for attributes in shown.all("div") if attributes.get("role") == "img"]
+    assert all("aria-label" in attributes for attributes in shown.all("div") if "tabindex" in attributes)
     assert len(drawn) == len(shown.all("svg")) >= 3
     assert all(len(attributes["aria-label"]) > 20 for attributes in drawn)
     assert all(attributes["scope"] in ("col", "row") for attributes in shown.all("th"))
@@ -189,6 +190,12 @@ def test_what_is_missing_leaves_a_sentence():
     assert "No study was compared with a baseline." in alone_
     assert "Who speaks is not known here." in alone_
     assert "Nothing is compared yet: only the baseline has been run." in freed
+
+
+def test_what_a_study_advises_is_said_with_the_leaderboard():
+    found = material({"baseline": BASE})
+    studies = [replace(found.study("baseline"), advice=("the best point lies at the end of a range <b>",))]
+    assert "baseline: the best point lies at the end of a range <b>" in page(replace(found, studies=studies)).text
 
 
 def test_what_nobody_knows_is_not_in_the_methods():
