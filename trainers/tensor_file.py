@@ -1,5 +1,6 @@
 """Tensors on disk: a file is the old one or the new one, whole, whenever the process or the machine dies."""
 
+import contextlib
 import os
 import re
 from collections.abc import Mapping
@@ -28,7 +29,8 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[s
             os.fsync(file.fileno())  # a rename may reach the disk before what it renames
         beside.replace(path)
     except (OSError, SafetensorError) as error:
-        beside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            beside.unlink()
         raise StoreError(f"cannot write {path}: {_reason(error)}") from error
 
 

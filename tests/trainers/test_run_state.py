@@ -91,9 +91,12 @@ def test_a_full_disk_is_named_with_what_helps(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(StoreError, match=r"cannot write .*weights\.safetensors: No such file or directory"):
-        write_tensors(tmp_path / "nowhere" / "weights.safetensors", {"a": torch.zeros(3)})
+def test_a_folder_that_is_not_there_is_made_and_one_that_is_a_file_is_named(tmp_path):
+    write_tensors(tmp_path / "new" / "weights.safetensors", {"a": torch.zeros(3)})
+    assert (tmp_path / "new" / "weights.safetensors").is_file()
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match=r"cannot write .*weights\.safetensors: (File exists|Not a directory)"):
+        write_tensors(tmp_path / "file" / "weights.safetensors", {"a": torch.zeros(3)})
 
 
 def test_a_run_that_goes_on_elsewhere_says_so(interrupted, store, monkeypatch):
