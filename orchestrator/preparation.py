@@ -9,7 +9,7 @@ from orchestrator.planning import base_settings, data_fingerprints, model_points
 from orchestrator.start import outside_ingredient, schema_of
 from search_spaces.axes.features import FeatureSettings
 from search_spaces.axes.settings import Settings
-from search_spaces.campaign import Campaign
+from search_spaces.campaign import Campaign, study_of
 from search_spaces.errors import UserError
 from trainers.data.batches import make_batch
 from trainers.data.labels import Alphabet
@@ -53,7 +53,7 @@ def prepare(campaign: Campaign, names: Iterable[str], store: Store, progress: Pr
     trained = dict.fromkeys(replicated_study(campaign, campaign.studies[name]).name for name in names)
     for study in (campaign.studies[name] for name in trained):
         for source in (source for sources in study.needs.values() for source in sources):
-            if source not in campaign.studies:
+            if study_of(source) not in campaign.studies:
                 outside_ingredient(source, store)
         schema, settings = schema_of(study), base_settings(campaign, study)
         if schema.trains:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from orchestrator.record import StudyRecord, TrialRecord, TrialState
-from search_spaces.campaign import Campaign
+from search_spaces.campaign import Campaign, study_of
 from search_spaces.schema import Catalogue
 
 
@@ -124,5 +124,5 @@ def pools(campaign: Campaign, catalogue: Catalogue, studies: Iterable[StudyRecor
             continue
         for need in catalogue[study.strategy].needs:
             if need.every_trial:
-                found |= {f"{campaign.name}/{name}" for name in study.needs.get(need.name, ())}
+                found |= {f"{campaign.name}/{study_of(name)}" for name in study.needs.get(need.name, ())}
     return frozenset(found)

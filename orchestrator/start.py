@@ -1,12 +1,12 @@
 """What a study starts from: what it takes of others, the parameters it inherits, the trial that it trains again."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from orchestrator.record import StudyRecord, TrialRecord
-from search_spaces.campaign import StudyDefinition
+from search_spaces.campaign import StudyDefinition, study_of
 from search_spaces.errors import UserError
 from search_spaces.schema import StrategySchema
 from search_spaces.space import Value
@@ -130,6 +130,26 @@ def place_of(store: Store, key: str) -> Path:
     return store.path(IMPORTED_POSTERIORS if store.has(IMPORTED_POSTERIORS, key) else "checkpoints", key)
 
 
+def named_trials(study: str, source: str, record: StudyRecord) -> list[TrialRecord]:
+    """The complete trials that a pool names: all of a study, or one as ``study#number``.
+
+    Args:
+        study: Whose pool it is, for messages.
+        source: What is named.
+        record: The study that is named.
+
+    Raises:
+        UserError: There is none.
+    """
+    number = source.partition("#")[2]
+    complete = [trial for trial in record.trials if trial.dev_wer is not None]
+    found = [trial for trial in complete if not number or trial.number == int(number)]
+    if not found:
+        there = ", ".join(f"{record.name}#{trial.number}" for trial in complete) or "none"
+        raise UserError(f"study {study} needs {source}, which has no complete trial; complete are: {there}")
+    return found
+
+
 def resolve_start(
     study: StudyDefinition,
     before: Mapping[str, StudyRecord],
@@ -154,17 +174,33 @@ def resolve_start(
             raise UserError(f"study {study.name} needs {source}, which has no complete trial")
         return found
 
-    def ingredient(source: str) -> Ingredient:
-        if source not in before:
-            return outside_ingredient(source, store)
-        trial = result(source)
+    def made_by(source: str, trial: TrialRecord) -> Ingredient:
         trial.refuse_freed()
         key = trial.outcome.checkpoint or trial.outcome.imported if trial.outcome else ""
+        if not key:
+            raise UserError(f"study {study.name} needs one network, and {trial.name} is an ensemble of several")
         return Ingredient(source, place_of(store, key), key, trial.number)
 
+    def ingredient(source: str) -> Ingredient:
+        return made_by(source, result(source)) if source in before else outside_ingredient(source, store)
+
+    def pool(sources: Sequence[str]) -> tuple[Ingredient, ...]:
+        """Every complete trial of the studies, and the trials and folders that are named; no network twice."""
+        found: dict[str, Ingredient] = {}
+        for source in sources:
+            name = study_of(source)
+            if name in before:
+                members = [made_by(name, trial) for trial in named_trials(study.name, source, before[name])]
+            else:
+                members = [outside_ingredient(source, store)]
+            for member in members:
+                found.setdefault(member.key, member)
+        return tuple(found.values())
+
     repeated = replicated_name(study)
+    pooled = {need.name for need in schema_of(study).needs if need.every_trial}
     needs = {
-        name: tuple(ingredient(source) for source in sources)
+        name: pool(sources) if name in pooled else tuple(ingredient(source) for source in sources)
         for name, sources in study.needs.items()
         if repeated not in sources
     }

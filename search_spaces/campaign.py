@@ -98,6 +98,11 @@ class KeepSettings(Section):
         return {} if value == "all" else value
 
 
+def study_of(source: str) -> str:
+    """The study that a need names, which may be ``study#number`` for one trial of it; a path is left as it is."""
+    return source if "/" in source else source.partition("#")[0]
+
+
 @dataclass(frozen=True, slots=True)
 class DataFiles:
     """The sets of a campaign, each a file or a folder.
@@ -119,7 +124,7 @@ class StudyDefinition:
         strategy: Name of the strategy.
         space: The axes it searches, without those that follow from `needs`.
         trials: Finished trials after which the study is done.
-        needs: For every need of the strategy, the studies (or checkpoint paths) that serve it.
+        needs: For every need of the strategy, the studies (or single trials, or checkpoint paths) that serve it.
         fixed: Settings of this study that differ from the campaign's, by dotted name.
         inherit: Study whose promoted trial's parameters are taken over before `fixed` and the trial's own.
         enqueue: Points that are tried first.
@@ -146,7 +151,7 @@ class StudyDefinition:
 
     def studies_before(self, known: Mapping[str, Any]) -> Iterator[str]:
         """Names of the studies that must be done first, of those `known`."""
-        wanted = [name for names in self.needs.values() for name in names]
+        wanted = [study_of(name) for names in self.needs.values() for name in names]
         wanted += [self.inherit] if self.inherit else []
         yield from (name for name in dict.fromkeys(wanted) if name in known)
 

@@ -11,6 +11,7 @@ from search_spaces.axes.settings import overlay
 from search_spaces.campaign import STUDY_NAME, KeepSettings, SamplerSettings, StudyDefinition
 from search_spaces.checking import Checker, fields_at, plain_message, section_of, unknown_name
 from search_spaces.pruner_reading import read_pruner
+from search_spaces.pools import check_pooled
 from search_spaces.replicates import REPLICATES, SEED, check_replicated
 from search_spaces.schema import Need, StrategySchema
 from search_spaces.source import Place
@@ -123,6 +124,8 @@ def _needs(
         for name in names:
             if name == place[1]:
                 check.add(here, "the study needs itself; name another study")
+            elif declared[key].every_trial:
+                check_pooled(check, here, name, [sibling for sibling in siblings if sibling != place[1]])
             elif name not in siblings and "/" not in name:
                 check.add(here, unknown_name("study", name, (s for s in siblings if s != place[1])))
             elif declared[key].replicated:

@@ -7,6 +7,7 @@ from typing import Any
 
 from search_spaces.axes.decoding import FILE_SETTINGS
 from trainers.artifacts import Score
+from trainers.combining.report import EnsembleReport
 from trainers.store import code_digest, digest
 
 IMPORTED_POSTERIORS = "imported_posteriors"
@@ -188,12 +189,13 @@ class TrialOutcome:
         scorer: Name and version of the scorer.
         decoder: The decoder and its settings in one line.
         units: Units of the alphabet.
-        weights: Trained weights of the network.
-        checkpoint: Key of the checkpoint it made or used; empty without one.
+        weights: Trained weights of the network, of all members together.
+        checkpoint: Key of the checkpoint it made or used; empty without one, and for several.
         imported: Key of the posteriors of another program that it used instead of one; empty without them.
-        posteriors: Key of the dev posteriors.
+        posteriors: Key of the dev posteriors; empty for those of several.
         language_model: Key of the language model that decoded; empty without one.
         prior: Key of the label prior that the posteriors were divided by; empty without one.
+        ensemble: Who was combined, and how; None for one system alone.
         epochs: One report an epoch; empty for a trial that trains nothing.
         best_epoch: The epoch of the lowest dev WER, which is the checkpoint's unless the last epochs were averaged;
             None for a trial that trains nothing.
@@ -216,6 +218,7 @@ class TrialOutcome:
     posteriors: str = ""
     language_model: str = ""
     prior: str = ""
+    ensemble: EnsembleReport | None = None
     epochs: tuple[EpochReport, ...] = ()
     best_epoch: int | None = None
     seconds: float = 0.0
@@ -239,5 +242,6 @@ class TrialOutcome:
                 "eliminated": Elimination(**plain["eliminated"]) if plain.get("eliminated") else None,
                 "epochs": tuple(EpochReport(**report) for report in plain["epochs"]),
                 "notes": tuple(plain["notes"]),
+                "ensemble": EnsembleReport.of(plain["ensemble"]) if plain.get("ensemble") else None,
             }
         )

@@ -14,7 +14,7 @@ from orchestrator.leaderboard.evidence import Evidence
 from orchestrator.leaderboard.reproduction import command
 from orchestrator.record import StudyRecord, TrialRecord, TrialState
 from orchestrator.seed_noise import seed_noise
-from search_spaces.campaign import Campaign, StudyDefinition
+from search_spaces.campaign import Campaign, StudyDefinition, study_of
 from trainers.outcomes import UtteranceErrors
 from trainers.scoring.bootstrap import Interval, bootstrap_rate
 
@@ -223,7 +223,7 @@ def _remarks(
         if name in definitions
         for sources in definitions[name].needs.values()
         for source in sources
-        if source not in definitions
+        if study_of(source) not in definitions
     ]
     if outside:
         yield f"the cost of {', '.join(dict.fromkeys(outside))} is not known"

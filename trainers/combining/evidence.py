@@ -112,6 +112,24 @@ class Evidence:
         self._acoustic: dict[str, dict[str, dict[str, float]]] = {}
         self._writers: dict[Alphabet, _Writer] = {}
 
+    @classmethod
+    def of(cls, table: ScoreTable, names: Sequence[str]) -> "Evidence":
+        """Evidence that knows what is in a table, so that nothing of it is computed again.
+
+        Args:
+            table: Of a pool.
+            names: Of the pool's members, in the order of the table's rows.
+        """
+        language = dict(zip(table.texts, table.language.tolist(), strict=True))
+        found = cls(lambda texts: np.array([language[text] for text in texts]))
+        spans = list(zip(table.ids, table.starts[:-1].tolist(), table.starts[1:].tolist(), strict=True))
+        for name, values in zip(names, table.acoustic.tolist(), strict=True):
+            found._acoustic[name] = {
+                utterance: dict(zip(table.texts[start:end], values[start:end], strict=True))
+                for utterance, start, end in spans
+            }
+        return found
+
     def table(self, pool: Pool, count: int) -> ScoreTable:
         """The pooled hypotheses of a set, with their scores.
 

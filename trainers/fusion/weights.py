@@ -36,7 +36,7 @@ class WeightsSettings(Section):
 
     choose: Literal["last", "epochs", "greedy"] = "last"
     last: int = Field(3, ge=1)
-    epochs: tuple[int, ...] = ()
+    epochs: tuple[int, ...] = Field((), strict=False)
 
 
 class Weights(WeightRule):

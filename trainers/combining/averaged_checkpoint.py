@@ -1,0 +1,70 @@
+"""The kept epochs of a run made one checkpoint, which is promoted, decoded and taught from like any."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from torch import Tensor
+
+from search_spaces.errors import FusionError
+from trainers.artifacts import Posteriors
+from trainers.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from trainers.combining.rule import WeightRule
+from trainers.data.features import PackedFeatures
+from trainers.data.labels import BLANK
+from trainers.decoding.greedy import greedy_set
+from trainers.device import choose_device
+from trainers.emission import emit
+from trainers.kept_epochs import kept_epochs, load_epoch
+from trainers.scoring.wer import score_set
+from trainers.store import Store, code_digest, digest
+
+
+def average_epochs(
+    store: Store, name: str, run: Checkpoint, rule: WeightRule, features: PackedFeatures, references: Sequence[str]
+) -> tuple[str, Checkpoint]:
+    """The mean of a run's kept epochs, made once.
+
+    Args:
+        store: Where it is kept.
+        name: What the run is called, for messages.
+        run: Its checkpoint.
+        rule: Chooses the epochs.
+        features: Of dev, as the run reads them.
+        references: Of dev; a rule that does not choose by errors never asks.
+
+    Returns:
+        The key of the new checkpoint, and the checkpoint.
+
+    Raises:
+        FusionError: The run kept no epochs, or not those that the rule wants.
+    """
+    epochs = kept_epochs(run.folder)
+    if not epochs:
+        raise FusionError(
+            [f"{name} kept the weights of no epoch; train.keep_last or train.keep_epochs in its study keeps them"]
+        )
+    run.refuse_other_features(features, "dev")
+    network = run.network().to(choose_device())
+
+    def errors(weights: dict[str, Tensor]) -> float:
+        network.load_state_dict(weights)
+        log_probs, offsets = emit(network, features)
+        frames = Posteriors(features.ids, log_probs, offsets, run.alphabet.labels, BLANK)
+        return score_set(references, (found.text for found in greedy_set(frames, run.alphabet))).errors
+
+    def make(folder: Path) -> None:
+        average = rule.fuse([load_epoch(run.folder, epoch) for epoch in epochs], errors)
+        network.load_state_dict(average.weights)
+        save_checkpoint(
+            folder,
+            network,
+            model=run.model,
+            features=run.features,
+            inputs=run.inputs,
+            alphabet=run.alphabet,
+            rate=run.rate,
+            training={**run.training, "key": key, "averaged": average.members, "notes": average.notes},
+        )
+
+    key = digest([run.digest, epochs, rule.name, rule.settings.model_dump(), features.key, code_digest()])
+    return key, load_checkpoint(store.entry("checkpoints", key, make))

@@ -1,0 +1,191 @@
+"""Ensemble: trained trials combined; nothing is trained.
+
+``needs: {pool: [seeds, baseline#2]}`` names studies, of which every complete trial is a member, single trials, folders
+of checkpoints, and imported posteriors. A fusion rule (`trainers.fusion`) makes one system of some of them. Which, and
+with what weights, is chosen on dev. What each member has alone under the same decoder and language model is part of
+every result: the best of them is what an ensemble has to beat, at a fraction of its cost.
+
+N-best lists and scores of a pool are made once for a study, so that a trial is a product over a table
+(`trainers.combining.proposals`).
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search_spaces.errors import FusionError, UserError
+from search_spaces.schema import Need, StrategySchema
+from trainers.artifacts import Hypothesis
+from trainers.combining import choosing
+from trainers.combining.bench import SEARCH_SETTINGS, Bench
+from trainers.combining.combination import Combination
+from trainers.combining.report import EnsembleReport
+from trainers.combining.rule import HypothesisRule, WeightRule
+from trainers.combining.settings import EnsembleSettings, rule_sections
+from trainers.scoring.wer import SCORER, score_set
+from trainers.spec import TrialOutcome
+from trainers.store import digest
+from trainers.strategy import Strategy
+from trainers.trial import Split, Trial
+
+_POINT = {"alpha", "beta"}
+_CHOSEN = {
+    "forward": "members by forward selection on dev",
+    "best": "the best members on dev",
+    "all": "the whole pool",
+    "given": "weights by rank on dev",
+}
+
+
+class Ensemble(Strategy):
+    """Members of a pool, combined by a rule."""
+
+    schema = StrategySchema(
+        name="ensemble",
+        summary="trained trials combined by any fusion rule, members and weights chosen on dev",
+        axes=(
+            "ensemble",
+            *rule_sections(),
+            *(f"decoding.{name}" for name in SEARCH_SETTINGS),
+            "language_model.order",
+            "language_model.discount_fallback",
+        ),
+        sections={"ensemble": EnsembleSettings, **rule_sections()},
+        needs=(
+            Need(
+                "pool", "studies whose trials may be members, or single trials as STUDY#N", many=True, every_trial=True
+            ),
+        ),
+        requires=("language_model",),
+        trains=False,
+        first=({"ensemble.rule": "joint_rescoring", "ensemble.selection": "best", "ensemble.members": 1},),
+        fixed={"decoding.method": "beam"},
+    )
+
+    def run(self) -> tuple[TrialOutcome, list[Hypothesis]]:
+        """Choose members and weights, combine, and score dev."""
+        ((_, outcome, hypotheses),) = self.run_all([self.trial])
+        return outcome, hypotheses
+
+    def recognise(self, outcome: TrialOutcome, split: Split) -> list[Hypothesis]:
+        """What the members say of a split with the weights and the point of the trial."""
+        trial, report = self.trial, outcome.ensemble
+        assert report is not None  # every outcome of this strategy has one
+        titles = [title for title, _ in report.members]
+        with Bench(trial, split, titles, outcome.language_model) as bench:
+            rule = bench.rule(trial.settings)
+            if isinstance(rule, WeightRule):
+                return bench.decode_checkpoint(outcome.checkpoint, trial.settings.decoding)[1]
+            combination = bench.combination(rule, trial.settings)
+            shares = dict(report.members)
+            return combination.hypotheses(np.array([shares[member.name] for member in combination.members]))
+
+    @classmethod
+    def run_all(cls, trials: Sequence[Trial]) -> Iterator[tuple[Trial, TrialOutcome, list[Hypothesis]]]:
+        """Combine for several trials; those over the same pool and search share what is in memory."""
+        alike: dict[str, list[Trial]] = {}
+        for trial in trials:
+            alike.setdefault(_shared(trial), []).append(trial)
+        for group in alike.values():
+            began, cpu_began = time.perf_counter(), time.process_time()
+            with Bench(group[0], "dev") as bench:
+                for trial in group:
+                    outcome, hypotheses = _combine(trial, bench)
+                    seconds, cpu_seconds = time.perf_counter() - began, time.process_time() - cpu_began
+                    began, cpu_began = time.perf_counter(), time.process_time()
+                    yield trial, replace(outcome, seconds=seconds, cpu_seconds=cpu_seconds), hypotheses
+
+
+def _shared(trial: Trial) -> str:
+    """Key of all that trials share but for the rule, the members and the weights."""
+    sources = [source.key for source in trial.spec.needs["pool"]]
+    model, decoding = trial.settings.language_model, trial.settings.decoding
+    if decoding.prior_scale:
+        raise UserError("decoding.prior_scale: an ensemble does not divide by the priors of its members; leave it at 0")
+    return digest([sources, model and model.model_dump(), decoding.model_dump(exclude=_POINT)])
+
+
+def _combine(trial: Trial, bench: Bench) -> tuple[TrialOutcome, list[Hypothesis]]:
+    """One trial: choose, combine, score."""
+    references = trial.references("dev")
+    rule = bench.rule(trial.settings)
+    if isinstance(rule, WeightRule):
+        return _average(trial, bench, rule, references)
+    settings = trial.settings.section("ensemble", EnsembleSettings)
+    combination = bench.combination(rule, trial.settings)
+    alone = [score_set(references, _texts(combination.alone(index))) for index in range(len(combination.members))]
+    order = choosing.ranked([score.errors for score in alone])
+
+    def errors(points: NDArray[np.float64]) -> NDArray[np.int64]:
+        return combination.errors(points, references)
+
+    match settings.selection:
+        case "forward":
+            weights = choosing.forward(errors, order, settings.members)
+        case "best":
+            weights = choosing.best(order, settings.members)
+        case "all":
+            weights = choosing.best(order, len(order))
+        case "given":
+            weights = choosing.given(bench.ranks(combination, references), settings.given)
+    if not weights.any():
+        raise FusionError(["ensemble.weight_1 to weight_8 leave no member of this pool with a weight above 0"])
+    if settings.tune:
+        weights = choosing.tuned(errors, weights)
+    hypotheses = combination.hypotheses(weights)
+    shares = _named(combination, weights)
+    chosen = _CHOSEN[settings.selection] + (", weights tuned on dev" if settings.tune else "")
+    single = combination.members[order[0]].name
+    searches = len(shares) if isinstance(rule, HypothesisRule) else 1
+    report = EnsembleReport(rule.name, shares, chosen, searches, single, alone[order[0]])
+    outcome = TrialOutcome(
+        score=score_set(references, _texts(hypotheses)),
+        scorer=SCORER,
+        decoder=f"{rule.name} of {len(shares)}, {bench.title(trial.settings)}",
+        units="+".join(sorted({bench.sources[name].alphabet.units for name, _ in shares})),
+        weights=sum(bench.sources[name].weights for name, _ in shares),
+        imported=next((bench.sources[name].key for name, _ in shares if not bench.sources[name].is_network), ""),
+        language_model=bench.language_model_key,
+        ensemble=report,
+        notes=(str(report),),
+    )
+    return outcome, hypotheses
+
+
+def _average(
+    trial: Trial, bench: Bench, rule: WeightRule, references: Sequence[str]
+) -> tuple[TrialOutcome, list[Hypothesis]]:
+    """One trial of a rule of weights: the best member's run, averaged into a checkpoint of its own."""
+    decoding = trial.settings.decoding
+    alone = {name: score_set(references, _texts(bench.decode_member(name, decoding))) for name in bench.sources}
+    single = min(alone, key=lambda name: (alone[name].errors, name))
+    run, key = bench.average(single, rule, references)
+    source, hypotheses = bench.decode_checkpoint(key, decoding)
+    averaged = ", ".join(run.training["averaged"])
+    report = EnsembleReport(rule.name, ((single, 1.0),), f"mean of {averaged}", 1, single, alone[single])
+    outcome = TrialOutcome(
+        score=score_set(references, _texts(hypotheses)),
+        scorer=SCORER,
+        decoder=f"{rule.name}, {bench.title(trial.settings)}",
+        units=source.alphabet.units,
+        weights=source.weights,
+        checkpoint=key,
+        posteriors=source.posteriors_key("dev"),
+        language_model=bench.language_model_key,
+        ensemble=report,
+        notes=(str(report), *run.training["notes"]),
+    )
+    return outcome, hypotheses
+
+
+def _named(combination: Combination, weights: NDArray[np.float64]) -> tuple[tuple[str, float], ...]:
+    """Names and shares of the members that count, the heaviest first."""
+    counting = [(member.name, member.weight) for member in combination.weighed(weights) if member.weight > 0]
+    return tuple(sorted(counting, key=lambda pair: (-pair[1], pair[0])))
+
+
+def _texts(hypotheses: Sequence[Hypothesis]) -> list[str]:
+    return [hypothesis.text for hypothesis in hypotheses]
