@@ -10,8 +10,8 @@ from search_spaces.axes.section import Section
 from search_spaces.axes.settings import overlay
 from search_spaces.campaign import STUDY_NAME, KeepSettings, SamplerSettings, StudyDefinition
 from search_spaces.checking import Checker, fields_at, plain_message, section_of, unknown_name
-from search_spaces.pruner_reading import read_pruner
 from search_spaces.pools import check_pooled
+from search_spaces.pruner_reading import read_pruner
 from search_spaces.replicates import REPLICATES, SEED, check_replicated
 from search_spaces.schema import Need, StrategySchema
 from search_spaces.source import Place
