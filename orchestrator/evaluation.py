@@ -8,8 +8,8 @@ from orchestrator.overlap import refuse_test_set
 from search_spaces.errors import DataError, Mistake
 from trainers.artifacts import Score, Utterance
 from trainers.data.manifest import read_manifest
-from trainers.recogniser import Recogniser
 from trainers.scoring.wer import score_set
+from trainers.system import System
 from trainers.transcription import Failure, transcribe
 
 
@@ -29,7 +29,7 @@ class Evaluation:
 
 
 def evaluate(
-    system: Recogniser,
+    system: System,
     manifest: Path,
     progress: Callable[[int, int], None] = lambda done, total: None,
     workers: int = 1,
@@ -66,8 +66,8 @@ def evaluate(
     )
 
 
-def without_speaker(system: Recogniser, utterances: Sequence[Utterance]) -> int:
+def without_speaker(system: System, utterances: Sequence[Utterance]) -> int:
     """Utterances that a system which normalises by speaker has to normalise for themselves."""
-    if system.checkpoint.features.normalise != "speaker":
+    if not system.by_speaker:
         return 0
     return sum(not utterance.speaker for utterance in utterances)

@@ -118,7 +118,7 @@ def _posteriors(
 ) -> Posteriors:
     if source is not None:
         return source.posteriors(split)[1]
-    if split == "dev" and store.has("posteriors", outcome.posteriors):
+    if split == "dev" and outcome.posteriors and store.has("posteriors", outcome.posteriors):
         return load_posteriors(store.path("posteriors", outcome.posteriors))
     raise UserError(f"{record.name} is made of several systems; export the posteriors of {split} of each of them")
 

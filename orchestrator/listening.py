@@ -7,7 +7,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from trainers.checkpoint import Checkpoint
+from trainers.system import System
 
 _MANY = 8
 
@@ -27,9 +27,9 @@ def listening(total: int | None = None) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, of: bar.update(task, completed=done, total=of)
 
 
-def say_unknown_rate(checkpoint: Checkpoint) -> None:
+def say_unknown_rate(system: System) -> None:
     """Say that a model does not know the sampling rate that recordings should have, where that is so."""
-    if checkpoint.features.kind == "logmel" and checkpoint.rate is None:
+    if any(one.features.kind == "logmel" and one.rate is None for one in system.networks):
         click.echo(
             "note: this model does not say at which sampling rate it was trained; recordings of another are misheard",
             err=True,

@@ -18,7 +18,10 @@ from orchestrator.tracking import Tracker
 from search_spaces.axes.decoding import DecodingSettings
 from search_spaces.campaign import PromotionSettings
 from search_spaces.errors import UserError
+from trainers.combining.settings import EnsembleSettings, rule_of
 from trainers.decoding.language_model import LanguageModelFiles
+from trainers.ensemble_recogniser import export_ensemble
+from trainers.pipeline import resolve_settings
 from trainers.recogniser import export_system
 from trainers.store import Store
 
@@ -44,7 +47,7 @@ def better_without_network(studies: Sequence[StudyRecord], champion: TrialRecord
 
 def _promoted(studies: Sequence[StudyRecord], *, imported: bool) -> list[TrialRecord]:
     complete = [trial for study in studies for trial in study.trials if trial.promoted and trial.dev_wer is not None]
-    return [trial for trial in complete if trial.outcome is not None and bool(trial.outcome.imported) == imported]
+    return [trial for trial in complete if trial.outcome is not None and trial.outcome.has_network != imported]
 
 
 def _rank(trial: TrialRecord) -> tuple[float, int]:
@@ -130,7 +133,7 @@ class Champions:
         """
         if record.dev_wer is None or record.outcome is None:
             raise UserError(f"{record.name} is {record.state}; only a complete trial can be promoted")
-        if record.outcome.imported:
+        if not record.outcome.has_network:
             raise UserError(f"{record.name} is made of posteriors of another program, {_NO_NETWORK}")
         record.refuse_freed()
         current = self.current(record.campaign)
@@ -181,9 +184,15 @@ class Champions:
             "promoted": {"why": decision.reason, "before": before and before.name, **decision.facts},
             **{f"from_{name}": value for name, value in record.provenance.items()},
         }
-        prior = self._store.path("priors", outcome.prior) if outcome.prior else None
-        checkpoint = self._store.path("checkpoints", outcome.checkpoint)
-        export_system(beside, checkpoint, decoding, files, provenance, prior)
+        if outcome.ensemble is not None and not outcome.checkpoint:
+            settings = resolve_settings(dict(record.settings))
+            count = settings.section("ensemble", EnsembleSettings).n_best
+            members = [(part, self._store.path("checkpoints", part.key)) for part in outcome.ensemble.members]
+            export_ensemble(beside, members, rule_of(settings), count, decoding, files, provenance)
+        else:
+            prior = self._store.path("priors", outcome.prior) if outcome.prior else None
+            checkpoint = self._store.path("checkpoints", outcome.checkpoint)
+            export_system(beside, checkpoint, decoding, files, provenance, prior)
         place = folder / f"{number:04d}"
         beside.rename(place)
         return place

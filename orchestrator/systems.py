@@ -4,12 +4,13 @@ import os
 from pathlib import Path
 
 from search_spaces.errors import UserError
-from trainers.recogniser import Recogniser
+from trainers.ensemble_recogniser import load_system
+from trainers.system import System
 
 CHAMPION = "champion"
 
 
-def find_system(model: str, campaign: str | None) -> Recogniser:
+def find_system(model: str, campaign: str | None) -> System:
     """The system to use.
 
     Args:
@@ -23,7 +24,7 @@ def find_system(model: str, campaign: str | None) -> Recogniser:
     if model != CHAMPION:
         if campaign is not None:
             raise UserError("--campaign says whose champion is meant; it does not go with --model and a folder")
-        return Recogniser.load(Path(model))
+        return load_system(Path(model))
     root = Path(os.environ.get("ORCHESTRATOR_HOME") or "mlruns") / "champions"
     there = sorted(path.name for path in root.iterdir() if path.is_symlink()) if root.is_dir() else []
     if campaign is None and len(there) == 1:
@@ -35,4 +36,4 @@ def find_system(model: str, campaign: str | None) -> Recogniser:
         raise UserError(f"several campaigns have a champion: {listed}; choose one with --campaign")
     if campaign not in there:
         raise UserError(f"campaign {campaign} has no champion; those that have one: {listed}")
-    return Recogniser.load(root / campaign)
+    return load_system(root / campaign)

@@ -14,22 +14,19 @@ _PAUSE = 0.6
 Word = tuple[str, float, float]
 
 
-def refuse_form(form: str, recordings: int, *, timed: bool) -> None:
+def refuse_form(form: str, recordings: int, *, untimed: str) -> None:
     """Refuse a form before anything is heard.
 
     Args:
         form: One of `FORMS`.
         recordings: How many there are.
-        timed: Whether it is known how long a frame lasts.
+        untimed: Why words have no times in seconds; empty if they have.
 
     Raises:
         UserError: The form cannot hold what will be heard.
     """
-    if form in ("ctm", "srt") and not timed:
-        raise UserError(
-            f"{form} needs times in seconds, and stored features do not say how long a frame lasts; choose --format "
-            "json, which gives frames"
-        )
+    if form in ("ctm", "srt") and untimed:
+        raise UserError(f"{form} needs times in seconds, and {untimed}")
     if form == "srt" and recordings > 1:
         raise UserError(
             f"srt holds the subtitles of one recording, and there are {recordings}; take them one by one, or choose "
@@ -53,7 +50,8 @@ def as_json(transcripts: Sequence[Transcript]) -> str:
 
 def _entry(transcript: Transcript) -> dict[str, Any]:
     words = []
-    for word, (start, end) in zip(transcript.best.text.split(), transcript.best.spans, strict=True):
+    said = transcript.best.text.split()
+    for word, (start, end) in zip(said, transcript.best.spans, strict=bool(transcript.best.spans)):
         entry: dict[str, Any] = {"word": word, "frames": [start, end]}
         if transcript.frame_seconds is not None:
             entry["seconds"] = [round(frame * transcript.frame_seconds, 3) for frame in (start, end)]

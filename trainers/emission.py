@@ -43,6 +43,18 @@ def emit(network: Network, features: PackedFeatures) -> tuple[NDArray[np.float32
     return result, offsets
 
 
+def emitted(network: Network, checkpoint: Checkpoint, features: PackedFeatures) -> Posteriors:
+    """Posteriors of a set that is no set of a campaign; they are not kept.
+
+    Args:
+        network: In evaluation mode.
+        checkpoint: What it was made of.
+        features: The set.
+    """
+    log_probs, offsets = emit(network, features)
+    return Posteriors(features.ids, log_probs, offsets, checkpoint.alphabet.labels, BLANK)
+
+
 def emit_batches(network: Network, features: PackedFeatures) -> Iterator[tuple[NDArray[np.int64], Tensor, Tensor]]:
     """Log-probabilities of a set batch by batch, by length, for those who need not hold them all.
 

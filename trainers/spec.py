@@ -229,8 +229,17 @@ class TrialOutcome:
 
     @property
     def made_of(self) -> str:
-        """Kind and key of the checkpoint, or of the imported posteriors, in the store."""
-        return f"{IMPORTED_POSTERIORS}/{self.imported}" if self.imported else f"checkpoints/{self.checkpoint}"
+        """Kind and key of the checkpoint, or of the imported posteriors, in the store; of an ensemble all of them."""
+        kinds = {True: "checkpoints", False: IMPORTED_POSTERIORS}
+        if self.ensemble is not None and not self.checkpoint:
+            return " ".join(f"{kinds[part.is_network]}/{part.key}" for part in self.ensemble.members)
+        return f"{kinds[not self.imported]}/{self.imported or self.checkpoint}"
+
+    @property
+    def has_network(self) -> bool:
+        """Whether it can recognise recordings: nothing in it was imported without a network."""
+        parts = self.ensemble.members if self.ensemble is not None else ()
+        return not self.imported and all(part.is_network for part in parts)
 
     @classmethod
     def of(cls, plain: Mapping[str, Any]) -> "TrialOutcome":

@@ -6,10 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from search_spaces.axes.features import FeatureSettings
 from trainers.artifacts import Hypothesis, Utterance
 from trainers.data.features import pack_in_memory, read_features
-from trainers.recogniser import Recogniser, Session
+from trainers.system import Session, System
 
+_Reading = tuple[FeatureSettings, int | None, int]
+"""What a network reads: feature settings, sampling rate, dimensions of a frame."""
 _GROUP = 32  # utterances in memory at a time for each worker, where speakers do not ask for more
 
 
@@ -47,7 +50,7 @@ class Failure:
 
 
 def transcribe(
-    system: Recogniser,
+    system: System,
     utterances: Sequence[Utterance],
     count: int = 1,
     progress: Callable[[int, int], None] = lambda done, total: None,
@@ -70,10 +73,9 @@ def transcribe(
         UserError: Several workers are asked for, and the system does not search.
     """
     results: dict[int, Transcript | Failure] = {}
-    by_speaker = system.checkpoint.features.normalise == "speaker"
     with system.opened(workers) as session:
-        for group in _groups(utterances, _GROUP * workers, by_speaker=by_speaker):
-            results |= _hear(session, utterances, group, count)
+        for group in _groups(utterances, _GROUP * workers, by_speaker=system.by_speaker):
+            results |= _hear(system, session, utterances, group, count)
             progress(len(results), len(utterances))
     return [results[index] for index in range(len(utterances))]
 
@@ -92,39 +94,41 @@ def _groups(utterances: Sequence[Utterance], size: int, *, by_speaker: bool) -> 
 
 
 def _hear(
-    session: Session, utterances: Sequence[Utterance], group: Sequence[int], count: int
+    system: System, session: Session, utterances: Sequence[Utterance], group: Sequence[int], count: int
 ) -> dict[int, Transcript | Failure]:
     results: dict[int, Transcript | Failure] = {}
-    matrices: dict[int, NDArray[np.float32]] = {}
+    # networks of a system that read alike share what was read
+    readings = [(one.features, one.rate, one.inputs) for one in system.networks]
+    matrices: dict[int, dict[_Reading, NDArray[np.float32]]] = {}
     for index in group:
         try:
-            matrices[index] = _read(session, utterances[index])
+            matrices[index] = {reading: _read(utterances[index], *reading) for reading in dict.fromkeys(readings)}
         except (ValueError, OSError) as error:
             results[index] = Failure(utterances[index].place, str(error))
     if matrices:
         chosen = [utterances[index] for index in matrices]
-        features = pack_in_memory(chosen, list(matrices.values()), session.system.checkpoint.features)
-        for index, found in zip(matrices, session.n_best(features, count), strict=True):
+        packed = {
+            reading: pack_in_memory(chosen, [found[reading] for found in matrices.values()], reading[0])
+            for reading in dict.fromkeys(readings)
+        }
+        heard = session.n_best([packed[reading] for reading in readings], count)
+        for index, found in zip(matrices, heard, strict=True):
             results[index] = Transcript(utterances[index], tuple(found), session.frame_seconds)
     return results
 
 
-def _read(session: Session, utterance: Utterance) -> NDArray[np.float32]:
-    """Features that the network can read.
+def _read(utterance: Utterance, settings: FeatureSettings, rate: int | None, inputs: int) -> NDArray[np.float32]:
+    """Features that a network can read.
 
     Raises:
         ValueError: There are none in the file, or they are of another kind, width or rate.
     """
-    checkpoint = session.system.checkpoint
-    settings = checkpoint.features
     wanted = "audio" if settings.kind == "logmel" else "features"
     if utterance.kind != wanted:
         has = "a recording" if utterance.kind == "audio" else "stored features"
         raise ValueError(f"is {has}; this model reads {'recordings' if wanted == 'audio' else 'stored features'}")
-    matrix = read_features(utterance, settings, checkpoint.rate)
+    matrix = read_features(utterance, settings, rate)
     width = matrix.shape[1] * settings.blocks
-    if width != checkpoint.inputs:
-        raise ValueError(
-            f"has {matrix.shape[1]} dimensions a frame; this model reads {checkpoint.inputs // settings.blocks}"
-        )
+    if width != inputs:
+        raise ValueError(f"has {matrix.shape[1]} dimensions a frame; this model reads {inputs // settings.blocks}")
     return matrix

@@ -26,7 +26,7 @@ def command(manifest: Path, model: str, campaign: str | None, workers: int, as_j
     from trainers.scoring.wer import SCORER
 
     system = find_system(model, campaign)
-    say_unknown_rate(system.checkpoint)
+    say_unknown_rate(system)
     with listening() as progress:
         found = evaluate(system, manifest, progress, workers)
     say_alone(found.without_speaker, found.utterances)

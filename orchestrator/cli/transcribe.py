@@ -39,8 +39,8 @@ def command(
     system = find_system(model, campaign)
     found = find_recordings(inputs, sys.stdin)
     utterances = [one for one in found if isinstance(one, Utterance)]
-    refuse_form(form, len(utterances), timed=system.checkpoint.features.kind == "logmel")
-    say_unknown_rate(system.checkpoint)
+    refuse_form(form, len(utterances), untimed=system.untimed)
+    say_unknown_rate(system)
     say_alone(without_speaker(system, utterances), len(utterances))
     with listening(len(utterances)) as progress:
         heard = transcribe(system, utterances, n_best, progress, workers)

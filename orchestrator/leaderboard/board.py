@@ -53,7 +53,7 @@ def leaderboard(
     for study in studies:
         found = known[study.name]
         row = _what(study) | _result(study, champion) | _other_champion(study, champion)
-        row |= _spent(study.name, costs, definitions)
+        row |= _combined(study) | _spent(study.name, costs, definitions)
         row |= _uncertainty(found, flatteries[study.name], speakers) | _compared(comparisons[study.name])
         row |= _relative(study, by_name.get(baseline or ""))
         row |= _expected(row, definitions.get(study.name), found)
@@ -119,7 +119,7 @@ def _result(study: StudyRecord, champion: TrialRecord | None) -> _Cells:
         "seed": result.seed,
         "trial": result.number,
         "run_id": result.run_id,
-        "checkpoint": f"store/{outcome.made_of}",
+        "checkpoint": " ".join(f"store/{place}" for place in outcome.made_of.split()),
         "promoted": "champion" if _same(result, champion) else "study" if result.promoted else "",
     }
 
@@ -135,6 +135,22 @@ def _other_champion(study: StudyRecord, champion: TrialRecord | None) -> _Cells:
     cells: _Cells = {"champion_trial": champion.number, "champion_dev_wer": champion.dev_wer}
     final = champion.final
     return cells | ({"champion_test_wer": final.score.wer, "champion_test_looks": final.look} if final else {})
+
+
+def _combined(study: StudyRecord) -> _Cells:
+    """Who an ensemble is made of, and what the best of its pool has alone, at whichever point suits that best."""
+    result = study.result
+    if result is None or result.outcome is None or result.outcome.ensemble is None:
+        return {}
+    report = result.outcome.ensemble
+    found = [trial.outcome.ensemble for trial in study.trials if trial.outcome and trial.outcome.ensemble]
+    single = min(found, key=lambda one: one.single_score.errors)
+    return {
+        "members": ", ".join(f"{part.name} {part.weight:.2f}" for part in report.members),
+        "searches": report.searches,
+        "best_single": single.single,
+        "best_single_wer": single.single_score.wer,
+    }
 
 
 def _json(values: Mapping[str, Any]) -> str:

@@ -80,6 +80,14 @@ def notes(table: pd.DataFrame) -> Iterator[str]:
         if not pd.isna(row["champion_trial"]):
             which = f"trial {row['champion_trial']} of {row['study']}"
             yield f"the champion is {which}, not the one shown: {_of_champion(row)}"
+    for row in rows:
+        if row["members"]:
+            cost = "" if pd.isna(row["inference_cost"]) else f" at {row['inference_cost']:.1f} times the weights"
+            many = "searches" if row["searches"] > 1 else "search"
+            yield (
+                f"{row['study']}: {row['dev_wer']:.1f} % of {row['members']}{cost}, {row['searches']} {many}; best "
+                f"single of the same pool: {row['best_single_wer']:.1f} % of {row['best_single']}"
+            )
     again = [row["study"] for row in rows if not pd.isna(row["test_looks"]) and row["test_looks"] > 1]
     if again:
         yield f"not the first look of the strategy at the test set, so that its test WER flatters: {', '.join(again)}"

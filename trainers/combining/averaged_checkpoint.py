@@ -6,14 +6,12 @@ from pathlib import Path
 from torch import Tensor
 
 from search_spaces.errors import FusionError
-from trainers.artifacts import Posteriors
 from trainers.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from trainers.combining.rule import WeightRule
 from trainers.data.features import PackedFeatures
-from trainers.data.labels import BLANK
 from trainers.decoding.greedy import greedy_set
 from trainers.device import choose_device
-from trainers.emission import emit
+from trainers.emission import emitted
 from trainers.kept_epochs import kept_epochs, load_epoch
 from trainers.scoring.wer import score_set
 from trainers.store import Store, code_digest, digest
@@ -48,8 +46,7 @@ def average_epochs(
 
     def errors(weights: dict[str, Tensor]) -> float:
         network.load_state_dict(weights)
-        log_probs, offsets = emit(network, features)
-        frames = Posteriors(features.ids, log_probs, offsets, run.alphabet.labels, BLANK)
+        frames = emitted(network, run, features)
         return score_set(references, (found.text for found in greedy_set(frames, run.alphabet))).errors
 
     def make(folder: Path) -> None:

@@ -14,8 +14,9 @@ from trainers.combining.choosing import ranked
 from trainers.combining.combination import Combination, combine
 from trainers.combining.members import Member
 from trainers.combining.proposals import Proposals
+from trainers.combining.report import Part
 from trainers.combining.rule import FusionRule, WeightRule
-from trainers.combining.settings import EnsembleSettings, make_rule
+from trainers.combining.settings import EnsembleSettings, point_of
 from trainers.data.labels import Alphabet
 from trainers.decoding.adjust import adjust_set
 from trainers.decoding.greedy import greedy_set
@@ -96,17 +97,17 @@ class Bench:
         """Key of the language model; empty without one."""
         return self._files.key if self._files else ""
 
+    def part(self, name: str, weight: float) -> Part:
+        """A member that counts, for the record."""
+        source = self.sources[name]
+        return Part(name, weight, source.key, source.is_network)
+
     def title(self, settings: Settings) -> str:
         """The decoder in words."""
         model = settings.language_model
         if settings.decoding.method == "greedy" or model is None:
             return "greedy"
         return f"beam {settings.decoding.beam_width}, {model.title}"
-
-    def rule(self, settings: Settings) -> FusionRule:
-        """The rule that a trial asks for, with its settings."""
-        about = settings.section("ensemble", EnsembleSettings)
-        return make_rule(about.rule, getattr(settings, about.rule, None), about.n_best, *_point(settings))
 
     def combination(self, rule: FusionRule, settings: Settings) -> Combination:
         """The pool under a rule of hypotheses or posteriors, and the decoder of a trial."""
@@ -115,7 +116,7 @@ class Bench:
             list(self._members.values()),
             rule,
             self._ids,
-            _point(settings),
+            point_of(settings.decoding),
             lambda: self._proposals.table(self._members, count),
             lambda alphabet, posteriors: self._decode(alphabet, posteriors, settings.decoding),
         )
@@ -159,9 +160,3 @@ class Bench:
             self._searches[alphabet] = self._open.enter_context(Search(alphabet, self._files))
         (found,) = self._searches[alphabet].decode(posteriors, [decoding])
         return found
-
-
-def _point(settings: Settings) -> tuple[float, float]:
-    """Weight of the language model and bonus for a word; without a language model neither counts."""
-    decoding = settings.decoding
-    return (0.0, 0.0) if decoding.method == "greedy" else (decoding.alpha, decoding.beta)

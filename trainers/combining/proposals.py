@@ -18,6 +18,7 @@ from trainers.combining.members import Member, Pool
 from trainers.decoding.beam import BeamDecoder
 from trainers.decoding.greedy import greedy_set
 from trainers.decoding.language_model import LanguageModelFiles
+from trainers.decoding.pool import DecoderPool
 from trainers.decoding.text_scores import TextScorer
 from trainers.store import Store, digest
 
@@ -33,35 +34,30 @@ def proposing(decoding: DecodingSettings) -> DecodingSettings:
 
 
 def propose(
-    member: Member, decoding: DecodingSettings, files: LanguageModelFiles | None
+    member: Member, decoding: DecodingSettings, decoder: BeamDecoder | DecoderPool | None
 ) -> Mapping[str, list[Hypothesis]]:
     """A member's hypotheses of every utterance, the best first: as many as the beam is wide, or the greedy one alone.
 
     Args:
         member: The member.
-        decoding: Method, width and thresholds of the search.
-        files: The language model; None searches without one.
+        decoding: Width and thresholds of the search.
+        decoder: Of the member's alphabet; None decodes greedily.
     """
     posteriors = member.posteriors
-    if decoding.method == "greedy":
+    if decoder is None:
         return {one.id: [one] for one in greedy_set(posteriors, member.alphabet)}
-    with BeamDecoder(member.alphabet, files) as decoder:
-        found = decoder.n_best_set(posteriors, proposing(decoding), decoding.beam_width)
+    found = decoder.n_best_set(posteriors, proposing(decoding), decoding.beam_width)
     return dict(zip(posteriors.ids, found, strict=True))
 
 
-def scored(
-    members: Sequence[Member], count: int, decoding: DecodingSettings, files: LanguageModelFiles | None
-) -> ScoreTable:
+def scored(members: Sequence[Member], count: int, scorer: TextScorer | None) -> ScoreTable:
     """The table of members with their hypotheses; its rows are the members by name.
 
     Args:
         members: The pool.
         count: Hypotheses of an utterance that a member puts in at most.
-        decoding: The method, and what an unknown word costs.
-        files: The language model; None scores without one, as greedy decoding does.
+        scorer: The language model; None scores without one.
     """
-    scorer = TextScorer(files, decoding.unknown_offset) if files is not None and decoding.method == "beam" else None
     pool = Pool.of([replace(member, weight=1.0) for member in members], members[0].posteriors.ids)
     return Evidence(scorer).table(pool, count)
 
@@ -93,13 +89,18 @@ class Proposals:
 
         def make(folder: Path) -> None:
             whole = [replace(member, hypotheses=self._lists(key, member)) for key, member in members.items()]
-            _write(folder, scored(whole, count, self._decoding, self._files))
+            scorer = TextScorer(self._files, self._decoding.unknown_offset) if self._files else None
+            _write(folder, scored(whole, count, scorer))
 
         return _read(self._store.entry(TABLES, digest([self._about, count, named]), make))
 
     def _lists(self, key: str, member: Member) -> Mapping[str, list[Hypothesis]]:
         def make(folder: Path) -> None:
-            found = propose(member, self._decoding, self._files)
+            if self._decoding.method == "greedy":
+                found = propose(member, self._decoding, None)
+            else:
+                with BeamDecoder(member.alphabet, self._files) as decoder:
+                    found = propose(member, self._decoding, decoder)
             rows = {name: [(one.text, one.acoustic, one.language) for one in lists] for name, lists in found.items()}
             (folder / _LISTS_FILE).write_text(json.dumps(rows, ensure_ascii=False), encoding="utf-8")
 

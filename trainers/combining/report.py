@@ -8,31 +8,58 @@ from trainers.artifacts import Score
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """A member that counts.
+
+    Attributes:
+        name: Its name.
+        weight: Its share; those of an ensemble sum to one.
+        key: Of its checkpoint, or of its imported posteriors.
+        is_network: Whether it is a checkpoint.
+    """
+
+    name: str
+    weight: float
+    key: str
+    is_network: bool
+
+
+@dataclass(frozen=True, slots=True)
 class EnsembleReport:
     """Who was combined, how, and what the best of them has alone.
 
     Attributes:
         rule: Name of the fusion rule.
-        members: Name and share of every member that counts, the heaviest first; shares sum to one.
+        members: Every member that counts, the heaviest first.
         chosen: How members and weights were found, in plain words.
         searches: Searches that an utterance takes.
-        single: The member of the whole pool with the fewest errors alone, under the same decoder and language model.
-        single_score: Its errors on dev.
+        alone: What every member of the pool has alone on dev, under the same decoder and language model, the best
+            first.
     """
 
     rule: str
-    members: tuple[tuple[str, float], ...]
+    members: tuple[Part, ...]
     chosen: str
     searches: int
-    single: str
-    single_score: Score
+    alone: tuple[tuple[str, Score], ...]
+
+    @property
+    def single(self) -> str:
+        """The best member of the pool alone."""
+        return self.alone[0][0]
+
+    @property
+    def single_score(self) -> Score:
+        """Its errors on dev."""
+        return self.alone[0][1]
 
     @classmethod
     def of(cls, plain: Mapping[str, Any]) -> "EnsembleReport":
         """A report from plain values, as `dataclasses.asdict` makes them."""
-        members = tuple((str(name), float(weight)) for name, weight in plain["members"])
-        return cls(**{**plain, "members": members, "single_score": Score(**plain["single_score"])})
+        members = tuple(Part(**member) for member in plain["members"])
+        alone = tuple((str(name), Score(**score)) for name, score in plain["alone"])
+        return cls(**{**plain, "members": members, "alone": alone})
 
     def __str__(self) -> str:
-        listed = ", ".join(f"{name} {weight:.2f}" for name, weight in self.members)
+        listed = ", ".join(f"{member.name} {member.weight:.2f}" for member in self.members)
         return f"{self.rule} of {listed}; best single of the pool {self.single} {self.single_score.wer:.1f} %"

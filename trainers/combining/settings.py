@@ -5,7 +5,9 @@ from typing import Annotated, Any, Literal, cast
 
 from pydantic import Field, create_model, field_validator
 
+from search_spaces.axes.decoding import DecodingSettings
 from search_spaces.axes.section import Section
+from search_spaces.axes.settings import Settings
 from trainers.combining.rule import FusionRule, RescoringSettings
 from trainers.fusion import DEFAULT, find_rule, rule_names
 
@@ -80,17 +82,21 @@ def rule_sections() -> dict[str, type[Section]]:
     return found
 
 
-def make_rule(name: str, own: Section | None, n_best: int, alpha: float, beta: float) -> FusionRule:
-    """A rule with its settings.
+def point_of(decoding: DecodingSettings) -> tuple[float, float]:
+    """Weight of the language model and bonus for a word; a greedy decoder has neither."""
+    return (0.0, 0.0) if decoding.method == "greedy" else (decoding.alpha, decoding.beta)
+
+
+def rule_of(settings: Settings) -> FusionRule:
+    """The rule that a trial's settings ask for, with its own settings.
 
     Args:
-        name: Name of the rule.
-        own: Its section of `rule_sections`; None for a rule that has none.
-        n_best: Hypotheses of an utterance that a member puts into the pool.
-        alpha: Weight of the language model.
-        beta: Bonus for every word.
+        settings: With the sections of strategy ``ensemble``.
     """
-    kind = find_rule(name)
-    shared = {"n_best": n_best, "alpha": alpha, "beta": beta}
+    about = settings.section("ensemble", EnsembleSettings)
+    kind = find_rule(about.rule)
+    alpha, beta = point_of(settings.decoding)
+    shared = {"n_best": about.n_best, "alpha": alpha, "beta": beta}
     values = {field: value for field, value in shared.items() if field in kind.Settings.model_fields}
+    own: Section | None = getattr(settings, about.rule, None)
     return kind(kind.Settings.model_validate({**values, **(own.model_dump() if own else {})}))

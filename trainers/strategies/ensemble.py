@@ -21,10 +21,9 @@ from search_spaces.schema import Need, StrategySchema
 from trainers.artifacts import Hypothesis
 from trainers.combining import choosing
 from trainers.combining.bench import SEARCH_SETTINGS, Bench
-from trainers.combining.combination import Combination
 from trainers.combining.report import EnsembleReport
 from trainers.combining.rule import HypothesisRule, WeightRule
-from trainers.combining.settings import EnsembleSettings, rule_sections
+from trainers.combining.settings import EnsembleSettings, rule_of, rule_sections
 from trainers.scoring.wer import SCORER, score_set
 from trainers.spec import TrialOutcome
 from trainers.store import digest
@@ -61,7 +60,6 @@ class Ensemble(Strategy):
         ),
         requires=("language_model",),
         trains=False,
-        first=({"ensemble.rule": "joint_rescoring", "ensemble.selection": "best", "ensemble.members": 1},),
         fixed={"decoding.method": "beam"},
     )
 
@@ -74,13 +72,12 @@ class Ensemble(Strategy):
         """What the members say of a split with the weights and the point of the trial."""
         trial, report = self.trial, outcome.ensemble
         assert report is not None  # every outcome of this strategy has one
-        titles = [title for title, _ in report.members]
-        with Bench(trial, split, titles, outcome.language_model) as bench:
-            rule = bench.rule(trial.settings)
+        shares = {member.name: member.weight for member in report.members}
+        with Bench(trial, split, list(shares), outcome.language_model) as bench:
+            rule = rule_of(trial.settings)
             if isinstance(rule, WeightRule):
                 return bench.decode_checkpoint(outcome.checkpoint, trial.settings.decoding)[1]
             combination = bench.combination(rule, trial.settings)
-            shares = dict(report.members)
             return combination.hypotheses(np.array([shares[member.name] for member in combination.members]))
 
     @classmethod
@@ -111,13 +108,14 @@ def _shared(trial: Trial) -> str:
 def _combine(trial: Trial, bench: Bench) -> tuple[TrialOutcome, list[Hypothesis]]:
     """One trial: choose, combine, score."""
     references = trial.references("dev")
-    rule = bench.rule(trial.settings)
+    rule = rule_of(trial.settings)
     if isinstance(rule, WeightRule):
         return _average(trial, bench, rule, references)
     settings = trial.settings.section("ensemble", EnsembleSettings)
     combination = bench.combination(rule, trial.settings)
     alone = [score_set(references, _texts(combination.alone(index))) for index in range(len(combination.members))]
     order = choosing.ranked([score.errors for score in alone])
+    singles = tuple((combination.members[index].name, alone[index]) for index in order)
 
     def errors(points: NDArray[np.float64]) -> NDArray[np.int64]:
         return combination.errors(points, references)
@@ -136,18 +134,19 @@ def _combine(trial: Trial, bench: Bench) -> tuple[TrialOutcome, list[Hypothesis]
     if settings.tune:
         weights = choosing.tuned(errors, weights)
     hypotheses = combination.hypotheses(weights)
-    shares = _named(combination, weights)
+    counting = [member for member in combination.weighed(weights) if member.weight > 0]
+    counting.sort(key=lambda member: (-member.weight, member.name))
+    parts = tuple(bench.part(member.name, member.weight) for member in counting)
+    sources = [bench.sources[part.name] for part in parts]
     chosen = _CHOSEN[settings.selection] + (", weights tuned on dev" if settings.tune else "")
-    single = combination.members[order[0]].name
-    searches = len(shares) if isinstance(rule, HypothesisRule) else 1
-    report = EnsembleReport(rule.name, shares, chosen, searches, single, alone[order[0]])
+    searches = len(parts) if isinstance(rule, HypothesisRule) else 1
+    report = EnsembleReport(rule.name, parts, chosen, searches, singles)
     outcome = TrialOutcome(
         score=score_set(references, _texts(hypotheses)),
         scorer=SCORER,
-        decoder=f"{rule.name} of {len(shares)}, {bench.title(trial.settings)}",
-        units="+".join(sorted({bench.sources[name].alphabet.units for name, _ in shares})),
-        weights=sum(bench.sources[name].weights for name, _ in shares),
-        imported=next((bench.sources[name].key for name, _ in shares if not bench.sources[name].is_network), ""),
+        decoder=f"{rule.name} of {len(parts)}, {bench.title(trial.settings)}",
+        units="+".join(sorted({source.alphabet.units for source in sources})),
+        weights=sum(source.weights for source in sources),
         language_model=bench.language_model_key,
         ensemble=report,
         notes=(str(report),),
@@ -160,12 +159,13 @@ def _average(
 ) -> tuple[TrialOutcome, list[Hypothesis]]:
     """One trial of a rule of weights: the best member's run, averaged into a checkpoint of its own."""
     decoding = trial.settings.decoding
-    alone = {name: score_set(references, _texts(bench.decode_member(name, decoding))) for name in bench.sources}
-    single = min(alone, key=lambda name: (alone[name].errors, name))
-    run, key = bench.average(single, rule, references)
+    found = [(name, score_set(references, _texts(bench.decode_member(name, decoding)))) for name in bench.sources]
+    alone = tuple(sorted(found, key=lambda pair: (pair[1].errors, pair[0])))
+    best = alone[0][0]
+    run, key = bench.average(best, rule, references)
     source, hypotheses = bench.decode_checkpoint(key, decoding)
-    averaged = ", ".join(run.training["averaged"])
-    report = EnsembleReport(rule.name, ((single, 1.0),), f"mean of {averaged}", 1, single, alone[single])
+    chosen = f"mean of {', '.join(run.training['averaged'])}"
+    report = EnsembleReport(rule.name, (bench.part(best, 1.0),), chosen, 1, alone)
     outcome = TrialOutcome(
         score=score_set(references, _texts(hypotheses)),
         scorer=SCORER,
@@ -179,12 +179,6 @@ def _average(
         notes=(str(report), *run.training["notes"]),
     )
     return outcome, hypotheses
-
-
-def _named(combination: Combination, weights: NDArray[np.float64]) -> tuple[tuple[str, float], ...]:
-    """Names and shares of the members that count, the heaviest first."""
-    counting = [(member.name, member.weight) for member in combination.weighed(weights) if member.weight > 0]
-    return tuple(sorted(counting, key=lambda pair: (-pair[1], pair[0])))
 
 
 def _texts(hypotheses: Sequence[Hypothesis]) -> list[str]:
