@@ -111,7 +111,9 @@ def _needs(
     check: Checker, place: Place, keys: _StudyKeys, schema: StrategySchema | None, siblings: list[str]
 ) -> dict[str, tuple[str, ...]]:
     needs = {key: (value,) if isinstance(value, str) else tuple(value) for key, value in keys.needs.items()}
-    declared = {need.name: need for need in schema.needs} if schema else {key: Need(key, "", True) for key in needs}
+    # of a strategy that is not known any need may name single trials
+    unknown = {key: Need(key, "", many=True, every_trial=True) for key in needs}
+    declared = {need.name: need for need in schema.needs} if schema else unknown
     for key, names in needs.items():
         here = (*place, "needs", key)
         if key not in declared:

@@ -63,7 +63,7 @@ class Combination(ABC):
 
         Args:
             points: The weights.
-            references: What was said, by utterance.
+            references: What was said, by utterance; the same in every call.
         """
         shares = _shares(points)
         keys = [tuple(point) for point in shares.round(12).tolist()]
@@ -98,6 +98,7 @@ class Rescored(Combination):
         self._table = table
         self._point = alpha, beta
         self._evidence = Evidence.of(table, [member.name for member in self.members])
+        self._counts: NDArray[np.int64] | None = None
 
     def hypotheses(self, weights: Floats) -> list[Hypothesis]:
         """What the rule makes of the members' lists, each ranked by its own scores and the language model."""
@@ -113,8 +114,9 @@ class Rescored(Combination):
         """Word errors of many weightings; those of joint rescoring are one product of matrices."""
         if not isinstance(self._rule, JointRescoring):
             return super().errors(points, references)
-        counts = self._table.errors(references)
-        found: NDArray[np.int64] = counts[self._table.best(_shares(points), *self._point)].sum(axis=1)
+        if self._counts is None:
+            self._counts = self._table.errors(references)
+        found: NDArray[np.int64] = self._counts[self._table.best(_shares(points), *self._point)].sum(axis=1)
         return found
 
     @cached_property
