@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from orchestrator.confirmed import replicates
 from orchestrator.record import StudyRecord, TrialRecord, TrialState
 from orchestrator.seed_noise import seed_noise
 from orchestrator.surface import ErrorsOf, loss, within_noise
@@ -86,7 +87,7 @@ def _greedy_wins(complete: Sequence[TrialRecord]) -> Iterator[str]:
 def _pruning(definition: StudyDefinition, complete: Sequence[TrialRecord], errors_of: ErrorsOf) -> Iterator[str]:
     """A best point that is another, or worth something else, when it is searched again with wider pruning."""
     numbered = {trial.number: trial for trial in complete}
-    repeats = [trial for trial in complete if trial.repeats is not None and trial.repeats in numbered]
+    repeats = [trial for trial in complete if trial.repeats in numbered and trial.confirms is None]
     pairs = [(numbered[trial.repeats or 0], trial) for trial in repeats]
     if not pairs:
         return
@@ -121,7 +122,7 @@ def _shown(difference: Gain) -> str:
 def _survivors(record: StudyRecord) -> Iterator[str]:
     """Replicates of which the worse were stopped early."""
     stopped = record.count(TrialState.PRUNED)
-    if stopped and seed_noise(record) is not None:
+    if stopped and seed_noise(record) is not None and not replicates(record):
         yield (
             f"study {record.name}: {stopped} of {record.finished} replicates stopped early, because they were losing; "
             "the mean of the others is too low, and so is their spread: write pruner: none"

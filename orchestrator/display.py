@@ -77,7 +77,8 @@ class Lines:
 
     def started(self, trial: TrialRecord) -> None:
         """Say which point."""
-        self._say(f"{trial.study}#{trial.number} started{': ' if trial.params else ''}{trial.point}")
+        again = f", confirms #{trial.confirms}" if trial.confirms is not None else ""
+        self._say(f"{trial.study}#{trial.number} started{again}{': ' if trial.params else ''}{trial.point}")
 
     def epoch(self, trial: TrialRecord, report: EpochReport) -> None:
         """Say how it stands."""

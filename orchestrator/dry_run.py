@@ -7,6 +7,7 @@ from operator import attrgetter
 import numpy as np
 from numpy.typing import NDArray
 
+from orchestrator.confirmation import confirmations_of, how_confirmed
 from orchestrator.cost import training_cost
 from orchestrator.home import Home
 from orchestrator.language_models import language_models
@@ -36,7 +37,8 @@ class StudyPlan:
         strategy: Its strategy.
         finished: Trials that are there already.
         resumed: Trials that were interrupted and would go on.
-        fresh: Trials that would start.
+        fresh: Trials that would start, without those that would confirm.
+        confirmations: Trials that would confirm the best configurations, at most.
         seconds: Expected wall time of all of them on one worker; None when it cannot be told.
         why: What decides it.
     """
@@ -46,6 +48,7 @@ class StudyPlan:
     finished: int
     resumed: int
     fresh: int
+    confirmations: int
     seconds: float | None
     why: str
 
@@ -97,32 +100,40 @@ def dry_run(campaign: Campaign, names: Sequence[str], stored: Sequence[StudyReco
         waiting = record.count(TrialState.WAITING, TrialState.RUNNING)
         resumed = sum(bool(trial.key) for trial in record.trials if not trial.state.finished)
         budget = own_budget(definition)
-        fresh = max(budget - len(record.trials), 0) + waiting - resumed
+        fresh = max(budget - len(record.searched), 0) + waiting - resumed
+        confirm = how_confirmed(definition, record, budget)
+        confirmations = confirmations_of(record, definition.space, confirm, budget)
+        confirmations -= len(record.trials) - len(record.searched)
+        new, left = fresh + confirmations, resumed + fresh + confirmations
         took = seconds_a_trial(record)
         why = f"median of {record.count(TrialState.COMPLETE)} finished trials"
         if schema.trains:
             for split, utterances in (("train", train), ("dev", dev)):
                 key = features_key(utterances, settings.features)
                 shared[f"features of {split}, {len(utterances)} utterances"] = store.has("features", key)
-            lengths = _lengths(campaign, store, train, settings) if took is None and fresh else None
+            lengths = _lengths(campaign, store, train, settings) if took is None and new else None
             if lengths is not None:
                 labels = len(Alphabet.of(settings.units, (utterance.text for utterance in train)))
                 cost = training_cost(settings, *lengths, labels)
                 took, why = cost.seconds * _trainings(schema, settings), "three steps of its network, timed now"
-                kept = min(fresh, definition.keep.best or fresh)
+                kept = min(new, definition.keep.best or new)
                 megabytes += kept * cost.megabytes * _trainings(schema, settings)
         for model in language_models(campaign, definition):
             key = language_model_key(model, "" if model.files else fingerprint(train))
             made = f"{model.title} language model"
             shared[made] = shared.get(made, True) and store.has("language_models", key)
-        if not fresh + resumed:
+        if not left:
             why = "done"
         elif took is None:
             why = "cannot be told yet"
         elif resumed:
             why += "; interrupted trials go on from their last epoch"
-        seconds = 0.0 if not fresh + resumed else None if took is None else took * (fresh + resumed)
-        studies.append(StudyPlan(name, definition.strategy, record.finished, resumed, fresh, seconds, why))
+        if confirmations:
+            why += f"; {confirmations} confirm the best"
+        seconds = 0.0 if not left else None if took is None else took * left
+        studies.append(
+            StudyPlan(name, definition.strategy, record.finished, resumed, fresh, confirmations, seconds, why)
+        )
     return Plan(
         studies=tuple(studies),
         cached=tuple(name for name, there in shared.items() if there),
@@ -156,7 +167,7 @@ def _makespan(studies: Sequence[StudyPlan], workers: int) -> float:
     """Time of all studies one after another, each on as many workers as it has trials."""
     total = 0.0
     for study in studies:
-        count = study.fresh + study.resumed
+        count = study.fresh + study.confirmations + study.resumed
         if study.seconds and count:
             total += study.seconds / count * -(-count // workers)
     return total

@@ -210,7 +210,7 @@ def make_spec(
     schema = trained_by(study.strategy, start)
     values = {**claim.params, **claim.overrides}
     if schema_of(study).replicates:
-        values = {SEED: fresh_seed(claim.number, start.seed), **values}
+        values = {SEED: fresh_seed(claim.number, () if start.seed is None else (start.seed,)), **values}
     needs = dict(start.ingredients)
     for need in schema.needs:
         chosen = values.get(need.axis) if need.axis else None

@@ -20,6 +20,8 @@ class StudyProgress:
         running: Trials that run now.
         waiting: Trials in the queue.
         budget: Trials it may have in all.
+        confirmed: Of the trials that have ended, those that confirm.
+        confirmations: Of the budget, those that confirm.
         freed: Trials whose weights were freed.
         best_dev_wer: Percent; None before a trial is complete.
         seconds_a_trial: Median wall time of its finished trials; None before there is one.
@@ -34,6 +36,8 @@ class StudyProgress:
     running: int
     waiting: int
     budget: int
+    confirmed: int
+    confirmations: int
     freed: int
     best_dev_wer: float | None
     seconds_a_trial: float | None
@@ -58,6 +62,8 @@ def study_progress(definition: StudyDefinition, record: StudyRecord | None) -> S
         running=record.count(TrialState.RUNNING),
         waiting=record.count(TrialState.WAITING),
         budget=budget,
+        confirmed=sum(trial.confirms is not None and trial.state.finished for trial in record.trials),
+        confirmations=record.confirmations,
         freed=sum(trial.freed for trial in record.trials),
         best_dev_wer=record.best.dev_wer if record.best else None,
         seconds_a_trial=seconds_a_trial(record),

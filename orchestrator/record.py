@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from search_spaces.errors import UserError
+from search_spaces.replicates import SEED
 from search_spaces.space import Value
 from trainers.artifacts import Score
 from trainers.spec import TrialOutcome
@@ -127,6 +128,11 @@ class TrialRecord:
         return self.outcome.score.wer
 
     @property
+    def confirms(self) -> int | None:
+        """Number of the trial whose configuration it trains again with a fresh seed; None for every other trial."""
+        return self.repeats if SEED in self.overrides else None
+
+    @property
     def seed(self) -> int | None:
         """Seed of the training; None for a trial that trains nothing."""
         seed = self.settings.get("train", {}).get("seed")
@@ -149,6 +155,8 @@ class StudyRecord:
         changes: Values by dotted name that took the place of the campaign file's in its last run.
         advice: What a person should know of its result, in sentences.
         start: What its trials start from, as plain values; empty before it has begun.
+        confirm: How its configurations are confirmed, as of its last run, as plain values; empty before it has begun.
+        confirmations: Trials of the budget that confirm.
     """
 
     campaign: str
@@ -162,6 +170,17 @@ class StudyRecord:
     changes: Mapping[str, Any] = field(default_factory=dict)
     advice: tuple[str, ...] = ()
     start: Mapping[str, Any] = field(default_factory=dict)
+    confirm: Mapping[str, int] = field(default_factory=dict)
+    confirmations: int = 0
+
+    @property
+    def searched(self) -> tuple[TrialRecord, ...]:
+        """The trials of the search: all but those that confirm."""
+        return tuple(trial for trial in self.trials if trial.confirms is None)
+
+    def origin(self, trial: TrialRecord) -> TrialRecord:
+        """The trial of the search whose configuration a trial has: of one that confirms another, that one."""
+        return next((one for one in self.trials if one.number == trial.confirms), trial)
 
     def count(self, *states: TrialState) -> int:
         """How many trials are in one of the states."""
@@ -174,8 +193,8 @@ class StudyRecord:
 
     @property
     def best(self) -> TrialRecord | None:
-        """The complete trial of the lowest dev WER, the earliest of several; None when none is complete."""
-        complete = [trial for trial in self.trials if trial.dev_wer is not None]
+        """The complete trial of the search of the lowest dev WER, the earliest of several; None when there is none."""
+        complete = [trial for trial in self.searched if trial.dev_wer is not None]
         return min(complete, key=lambda trial: (trial.dev_wer, trial.number), default=None)
 
     @property

@@ -6,6 +6,7 @@ Plain functions over records and the names of what lies in the store; `orchestra
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from orchestrator.confirmed import undecided
 from orchestrator.record import StudyRecord, TrialRecord, TrialState
 from search_spaces.campaign import Campaign, study_of
 from search_spaces.schema import Catalogue
@@ -46,7 +47,7 @@ def surplus(
 
     A checkpoint stays if one of its trials does: those that made it, trained it to the same key, decoded it. Every
     trial stays of a study that `keep` does not name. Of the others those stay that have not ended, the promoted one,
-    and the best.
+    the best, and those that confirm until one of them is promoted.
 
     Args:
         studies: Every study of the home, whatever its campaign.
@@ -77,7 +78,7 @@ def _staying(study: StudyRecord, keep: Mapping[str, int], needed: Needed) -> Ite
         return
     complete = [trial for trial in study.trials if trial.dev_wer is not None]
     best = {trial.number for trial in sorted(complete, key=lambda trial: (trial.dev_wer, trial.number))[: keep[path]]}
-    result = study.result
+    result, open_ = study.result, undecided(study)
     for trial in study.trials:
         if (
             not trial.state.finished
@@ -85,6 +86,7 @@ def _staying(study: StudyRecord, keep: Mapping[str, int], needed: Needed) -> Ite
             or trial.promoted
             or (result is not None and trial.number == result.number)
             or trial.key in needed.keys
+            or (trial.confirms is not None and open_)
         ):
             yield trial
 

@@ -9,15 +9,14 @@ in 95 of 100 cases (Student 1908; t tends to 1.96 as n grows, and is 2.78 for fi
 single runs is no difference. Whatever the replicates share, such as the teacher, is not part of the noise.
 """
 
-import json
 import math
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
 from scipy.special import stdtrit
 
-from orchestrator.record import StudyRecord, TrialRecord
-from search_spaces.axes.settings import overlay
+from orchestrator.confirmed import configuration_of, replicates
+from orchestrator.record import StudyRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +58,9 @@ class SeedNoise:
 
 
 def seed_noise(study: StudyRecord) -> SeedNoise | None:
-    """The seed noise of a study: of the configuration with the most seeds, of equals that of the lowest mean.
+    """The seed noise of a study: of the confirmed configuration, without the run that the search chose.
+
+    Of a study that has confirmed none, of the configuration with the most seeds, of equals that of the lowest mean.
 
     Args:
         study: The study with all its trials; those that are not complete do not count.
@@ -68,14 +69,8 @@ def seed_noise(study: StudyRecord) -> SeedNoise | None:
         None where no configuration has two seeds.
     """
     found: dict[str, dict[int, float]] = {}
-    for trial in study.trials:
+    for trial in replicates(study) or study.searched:
         if trial.dev_wer is not None and trial.seed is not None:
-            found.setdefault(_but_for_seed(trial), {})[trial.seed] = trial.dev_wer
+            found.setdefault(configuration_of(trial), {})[trial.seed] = trial.dev_wer
     noises = [SeedNoise(tuple(wers.values())) for wers in found.values() if len(wers) > 1]
     return min(noises, key=lambda noise: (-noise.replicates, noise.mean), default=None)
-
-
-def _but_for_seed(trial: TrialRecord) -> str:
-    """All that decides a trial's result, its seed left out."""
-    settings = overlay(trial.settings, {"train.seed": None})
-    return json.dumps([settings, {name: list(sources) for name, sources in trial.needs.items()}], sort_keys=True)

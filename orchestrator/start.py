@@ -204,8 +204,13 @@ def resolve_start(
         for name, sources in study.needs.items()
         if repeated not in sources
     }
-    inherited = result(study.inherit) if study.inherit else None
-    chosen = result(repeated) if repeated else inherited
+
+    def searched(source: str) -> TrialRecord:
+        # a run that confirms has a seed that is no parameter, and was not what the configuration was chosen with
+        return before[source].origin(result(source))
+
+    inherited = searched(study.inherit) if study.inherit else None
+    chosen = searched(repeated) if repeated else inherited
     configuration = None
     if repeated and chosen:
         took = (starts or {})[repeated].chosen_by(chosen)

@@ -2,8 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from orchestrator.advice import advice
+from orchestrator.confirmation import confirmations_of, how_confirmed, points_to_confirm, verdict
+from orchestrator.confirmed import ranking
 from orchestrator.owner import Owner
 from orchestrator.planning import definition_of, first_points
 from orchestrator.record import StudyRecord, TrialRecord, TrialState
@@ -11,12 +14,13 @@ from orchestrator.sampling import Claim, SampledStudy, Sampling
 from orchestrator.start import Start, pinned_start, resolve_start, schema_of
 from orchestrator.surface import ErrorsOf, find_surface
 from orchestrator.widening import own_budget, repeats_of, widened_points
-from search_spaces.campaign import Campaign, StudyDefinition
+from search_spaces.campaign import Campaign, ConfirmSettings, StudyDefinition
 from trainers.spec import Race, TrialSpec
 from trainers.store import Store
 
 _BATCH = 16  # trials that one process takes at most: the sampler chooses them without knowing each other's results
 _BATCH_SECONDS = 2.0
+_NONE_CONFIRMED = "of every configuration a run with a fresh seed failed: what is promoted is the best of the search"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +45,8 @@ class StudyRun:
     Attributes:
         definition: The study.
         sampled: Its trials.
-        budget: Trials it may have in all.
+        budget: Trials that its search may have.
+        confirm: How its configurations are confirmed.
         start: What its trials start from; None before the studies it needs have ended.
         run_id: Its run in MLflow; empty before a trial is claimed.
         exhausted: Whether nothing was left to claim when it was last asked.
@@ -53,6 +58,7 @@ class StudyRun:
     definition: StudyDefinition
     sampled: SampledStudy
     budget: int
+    confirm: ConfirmSettings
     start: Start | None = None
     run_id: str = ""
     exhausted: bool = False
@@ -71,7 +77,7 @@ class StudyRun:
             name: Name of the study.
             sampling: Where it is kept.
             data: Fingerprints of the campaign's files, by name.
-            budget: Trials it may have in all; None takes what the campaign says.
+            budget: Trials that its search may have; None takes what the campaign says.
 
         Raises:
             StudyMismatchError: It was made from another definition.
@@ -81,10 +87,22 @@ class StudyRun:
         described = definition_of(campaign, definition, data)
         sampled = sampling.open(campaign.name, name, definition.strategy, described, definition.space, points)
         budget = budget or own_budget(definition)
-        for name, value in (("budget", budget), ("changes", dict(campaign.changes))):
-            if sampled.attribute(name) != value:
-                sampled.note(name, value)
-        return cls(definition, sampled, budget, kept=repeats_of(definition, budget))
+        confirm = how_confirmed(definition, sampled.record(), budget)
+        run = cls(definition, sampled, budget, confirm, kept=repeats_of(definition, budget))
+        run._note("changes", dict(campaign.changes))
+        run._note("confirm", confirm.model_dump())
+        run._note_budget()
+        return run
+
+    def _note(self, name: str, value: Any) -> None:
+        if self.sampled.attribute(name) != value:
+            self.sampled.note(name, value)
+
+    def _note_budget(self) -> None:
+        """Note how many trials there may be in all: before the search has ended, with all that may confirm it."""
+        count = confirmations_of(self.sampled.record(), self.definition.space, self.confirm, self.budget)
+        self._note("budget", self.budget + count)
+        self._note("confirmations", count)
 
     def settle(self, before: Mapping[str, "StudyRun"], store: Store) -> bool:
         """Settle what the trials start from, once; whether trials may start.
@@ -145,7 +163,7 @@ class StudyRun:
         return tuple(entered)
 
     def close(self, errors_of: ErrorsOf) -> Ending | None:
-        """End the study if all its trials have ended and its best points were searched again; promote one of them.
+        """End the study if all its trials have ended and its best points were tried again; promote one of them.
 
         Args:
             errors_of: Gives the errors of its trials.
@@ -168,20 +186,29 @@ class StudyRun:
             else:
                 self.kept, self.exhausted = 0, False  # nothing to search again: the search goes on
             return None
+        points = points_to_confirm(record, self.confirm)
+        if points:
+            self.exhausted = not self.sampled.append(points, len(record.trials))
+            return None
+        self._note_budget()
         self.closed = True
         return self._end(record, errors_of)
 
     def _end(self, record: StudyRecord, errors_of: ErrorsOf) -> Ending:
-        """Decide what is promoted: the best trial, but of a surface the middle of its flat region."""
+        """Decide what is promoted: the best trial, of a surface the middle of its flat region, or what is confirmed."""
         said = advice(self.definition, record, errors_of)
         self.sampled.note("advice", said)
         best = record.best
         if best is None:
             return Ending(None, "", said)
-        searched = schema_of(self.definition).surface
-        surface = find_surface(self.definition.space, record.trials, errors_of) if searched else None
-        chosen = surface.middle if surface is not None else best
+        chosen, remark = best, ""
+        if schema_of(self.definition).surface:
+            surface = find_surface(self.definition.space, record.trials, errors_of)
+            chosen, remark = (surface.middle, str(surface)) if surface is not None else (best, "")
+        elif self.confirm.top:
+            ranked = ranking(record)
+            chosen, remark = (ranked[0].typical, verdict(ranked)) if ranked else (best, _NONE_CONFIRMED)
         self.sampled.note("promoted", chosen.number)
         self.sampled.note("promoted_beside", best.number)
         new = self.sampled.trial(chosen.number) if chosen.number != record.promoted else None
-        return Ending(new, "" if surface is None else str(surface), said)
+        return Ending(new, remark, said)

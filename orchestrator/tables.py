@@ -69,7 +69,7 @@ def progress_table(studies: Sequence[StudyProgress]) -> Table:
     rows = [
         [
             study.study,
-            f"{study.complete + study.pruned + study.failed}/{study.budget}",
+            _done(study),
             *(str(count or "") for count in (study.complete, study.pruned, study.failed)),
             *(str(count or "") for count in (study.running, study.waiting)),
             percent(study.best_dev_wer),
@@ -79,6 +79,15 @@ def progress_table(studies: Sequence[StudyProgress]) -> Table:
         for study in studies
     ]
     return plain_table(columns, rows)
+
+
+def _done(study: StudyProgress) -> str:
+    """Trials that have ended, of all; of a study that is confirmed, those of the search and those that confirm it."""
+    done = study.complete + study.pruned + study.failed
+    if not study.confirmations:
+        return f"{done}/{study.budget}"
+    searched = f"{done - study.confirmed}/{study.budget - study.confirmations}"
+    return f"{searched}+{study.confirmed}/{study.confirmations}"
 
 
 def freed_table(freed: Sequence["Freed"]) -> Table:
@@ -99,7 +108,7 @@ def plan_table(plan: "Plan") -> Table:
             study.study,
             str(study.finished or ""),
             str(study.resumed or ""),
-            str(study.fresh or ""),
+            "+".join(str(count) for count in (study.fresh, study.confirmations) if count),
             "?" if study.seconds is None else duration(study.seconds) if study.seconds else "",
             study.why,
         ]

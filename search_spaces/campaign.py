@@ -103,6 +103,23 @@ def study_of(source: str) -> str:
     return source if "/" in source else source.partition("#")[0]
 
 
+class ConfirmSettings(Section):
+    """Which configurations of a study are trained again once its search has ended; ``confirm: none`` is not any.
+
+    Attributes:
+        top: So many, those of the lowest dev WER.
+        seeds: Trainings of each, with seeds that it did not have in the search.
+    """
+
+    top: int = Field(3, ge=0)
+    seeds: int = Field(3, ge=2)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, value: Any) -> Any:
+        return {"top": 0} if value == "none" else value
+
+
 @dataclass(frozen=True, slots=True)
 class DataFiles:
     """The sets of a campaign, each a file or a folder.
@@ -132,6 +149,7 @@ class StudyDefinition:
         pruner: When a losing trial is stopped.
         seed: Seed of the sampler.
         keep: Which trials keep their weights.
+        confirm: Which configurations are confirmed with fresh seeds; None where the campaign does not say.
         hypothesis: What the researcher expects, dev WER in percent, low and high; shown beside the result.
     """
 
@@ -147,6 +165,7 @@ class StudyDefinition:
     pruner: PrunerSettings = field(default_factory=PrunerSettings)
     seed: int = 1
     keep: KeepSettings = field(default_factory=KeepSettings)
+    confirm: ConfirmSettings | None = None
     hypothesis: tuple[float, float] | None = None
 
     def studies_before(self, known: Mapping[str, Any]) -> Iterator[str]:

@@ -20,12 +20,13 @@ from search_spaces.campaign import (
 )
 from search_spaces.checking import Checker, fields_at, find_file, plain_message, unknown_name
 from search_spaces.errors import CampaignError, Mistake
+from search_spaces.replicates import read_confirm
 from search_spaces.schema import Catalogue
 from search_spaces.sealing import SealedFile
 from search_spaces.source import Place, read_source
 from search_spaces.study_reading import read_study
 
-_KEYS = ("campaign", "data", "baseline", "promotion", "keep", "studies")
+_KEYS = ("campaign", "data", "baseline", "promotion", "keep", "confirm", "studies")
 
 
 def read_campaign(path: Path, catalogue: Catalogue | None = None, changes: Mapping[str, Any] | None = None) -> Campaign:
@@ -160,9 +161,10 @@ def _read_studies(check: Checker, root: Mapping[str, Any], settings: dict[str, A
         keep = KeepSettings.model_validate(root.get("keep", "all"))
     except ValidationError as error:
         check.validation(("keep",), error, KeepSettings)
+    confirm = read_confirm(check, ("confirm",), root.get("confirm"), None, None)
     studies: dict[str, StudyDefinition] = {}
     for name, body in raw.items():
-        study = read_study(check, name, body, raw, settings, keep)
+        study = read_study(check, name, body, raw, settings, keep, confirm)
         if study is not None:
             studies[name] = study
     return _ordered(check, studies)

@@ -8,11 +8,11 @@ from pydantic import Field, ValidationError
 
 from search_spaces.axes.section import Section
 from search_spaces.axes.settings import overlay
-from search_spaces.campaign import STUDY_NAME, KeepSettings, SamplerSettings, StudyDefinition
+from search_spaces.campaign import STUDY_NAME, ConfirmSettings, KeepSettings, SamplerSettings, StudyDefinition
 from search_spaces.checking import Checker, fields_at, plain_message, section_of, unknown_name
 from search_spaces.pools import check_pooled
 from search_spaces.pruner_reading import read_pruner
-from search_spaces.replicates import REPLICATES, SEED, check_replicated
+from search_spaces.replicates import REPLICATES, SEED, check_replicated, read_confirm
 from search_spaces.schema import Need, StrategySchema
 from search_spaces.source import Place
 from search_spaces.space import Axis, Categorical, Float, Space, Value, parse_range
@@ -34,6 +34,7 @@ class _StudyKeys(Section):
     pruner: str | dict[str, Any] = Field(default_factory=dict)
     seed: int = Field(1, ge=0, lt=2**31)
     keep: KeepSettings | None = None
+    confirm: str | dict[str, Any] | None = None
     hypothesis: tuple[float, float] | None = Field(None, strict=False)
 
 
@@ -44,6 +45,7 @@ def read_study(
     siblings: Iterable[str],
     settings: Mapping[str, Any],
     keep: KeepSettings,
+    confirm: ConfirmSettings | None,
 ) -> StudyDefinition | None:
     """Read the study under ``studies: NAME:``; None when it is too broken to go on."""
     place: Place = ("studies", name)
@@ -88,6 +90,7 @@ def read_study(
         pruner=read_pruner(check, (*place, "pruner"), keys.pruner, schema),
         seed=keys.seed,
         keep=keys.keep or keep,
+        confirm=read_confirm(check, (*place, "confirm"), keys.confirm, schema, confirm),
         hypothesis=keys.hypothesis,
     )
 

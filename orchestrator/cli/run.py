@@ -22,10 +22,30 @@ def _duration(context: click.Context, param: click.Parameter, value: str | None)
     return float(match[1]) * _UNITS[match[2]]
 
 
+def _confirm(context: click.Context, param: click.Parameter, value: str | None) -> dict[str, int] | str | None:
+    if value is None or value == "none":
+        return value
+    match = re.fullmatch(r"([1-9]\d*)x(\d+)", value)
+    if not match or int(match[2]) < 2:
+        raise click.BadParameter(
+            f"{value!r} is not TOPxSEEDS, two seeds at least; write --confirm 3x3, --confirm none, or --confirm alone "
+            "behind the campaign"
+        )
+    return {"top": int(match[1]), "seeds": int(match[2])}
+
+
 @click.command()
 @click.argument("targets", nargs=-1, required=True, metavar="CAMPAIGN[/STUDY]...")
 @click.option("--workers", type=click.IntRange(1, 512), help="Trials at once.  [default: the number of cores]")
 @click.option("--trials", type=click.IntRange(1), help="Trials a study may have in all, instead of the file's.")
+@click.option(
+    "--confirm",
+    callback=_confirm,
+    is_flag=False,
+    flag_value="3x3",
+    metavar="[TOPxSEEDS]",
+    help="Train the best configurations again with fresh seeds, instead of what the file says: 3x3, 5x3, none.",
+)
 @click.option("--timeout", callback=_duration, metavar="TIME", help="Start no trial after this time: 90s, 30m, 2h.")
 @click.option(
     "--device",
@@ -44,6 +64,7 @@ def command(
     targets: tuple[str, ...],
     workers: int | None,
     trials: int | None,
+    confirm: dict[str, int] | str | None,
     timeout: float | None,
     device: str | None,
     changes: dict[str, Any],
@@ -53,11 +74,13 @@ def command(
     CAMPAIGN/STUDY runs one study and what it needs. What was finished is not run again; what was interrupted goes on.
     """
     from orchestrator.champion import champion_among
+    from orchestrator.confirmation import confirming
     from orchestrator.display import Lines, Screen
     from orchestrator.engines.local import LocalEngine
     from orchestrator.home import Home
     from orchestrator.runner import Runner
     from orchestrator.summary import summary
+    from search_spaces.campaign import ConfirmSettings
     from search_spaces.errors import UserError
     from search_spaces.finding import find_campaign
     from search_spaces.reading import read_campaign, unknown_study
@@ -77,6 +100,9 @@ def command(
             raise UserError(unknown_study(campaign, study))
         wanted |= set(campaign.with_needs(study) if study else campaign.studies)
     names = [name for name in campaign.studies if name in wanted]
+    if confirm is not None:
+        named = [study for _, study in found if study is not None]
+        campaign = confirming(campaign, named, ConfirmSettings.model_validate(confirm))
     home = Home.here()
     engine = LocalEngine(workers or len(os.sched_getaffinity(0)))
     with (Screen if sys.stdout.isatty() else Lines)(campaign.name) as observer:

@@ -85,6 +85,7 @@ def _what(study: StudyRecord) -> _Cells:
         "failed": study.count(TrialState.FAILED),
         "running": study.count(TrialState.RUNNING),
         "waiting": study.count(TrialState.WAITING),
+        "confirmations": study.finished - _searched(study),
     }
 
 
@@ -102,6 +103,7 @@ def _result(study: StudyRecord, champion: TrialRecord | None) -> _Cells:
         "dev_mean": noise.mean if noise else None,
         "dev_sd": noise.sd if noise else None,
         "replicates": noise.replicates if noise else None,
+        "confirms": result.confirms,
         "substitutions": score.substitutions,
         "deletions": score.deletions,
         "insertions": score.insertions,
@@ -200,9 +202,13 @@ def _relative(study: StudyRecord, baseline: StudyRecord | None) -> _Cells:
     """What is told in comparison with the baseline, beside errors."""
     if baseline is None:
         return {}
-    row: _Cells = {"trials_over_baseline": study.finished - baseline.finished}
+    row: _Cells = {"trials_over_baseline": _searched(study) - _searched(baseline)}
     weights = [one.result.outcome.weights if one.result and one.result.outcome else 0 for one in (study, baseline)]
     return row | ({"inference_cost": weights[0] / weights[1]} if all(weights) else {})
+
+
+def _searched(study: StudyRecord) -> int:
+    return sum(trial.state.finished for trial in study.searched)
 
 
 def _expected(row: _Cells, definition: StudyDefinition | None, found: Evidence) -> _Cells:
@@ -229,7 +235,9 @@ def _remarks(
     if found.dev is None and found.missing and found.missing not in comparison.reason:
         yield found.missing
     best, result = study.best, study.result
-    if best is not None and result is not None and best.number != result.number:
+    if result is not None and result.confirms is not None:
+        yield f"trial {result.number} trains the configuration of trial {result.confirms} again, with a fresh seed"
+    elif best is not None and result is not None and best.number != result.number:
         yield f"trial {best.number} has a lower dev WER, {best.dev_wer:.1f} %, and does not stand for the study"
     if result is not None and result.outcome is not None:
         yield from result.outcome.notes

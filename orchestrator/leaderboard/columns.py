@@ -44,11 +44,14 @@ COLUMNS = {
     "dev_low": Column(_P, "lower end of its 95 % interval, by bootstrap over utterances"),
     "dev_high": Column(_P, "upper end"),
     "dev_corrected": Column(_P, "dev WER with what being the best of several trials took from it put back"),
-    "best_dev_wer": Column(_P, "lowest dev WER of any trial; another one's where another stands for the study"),
+    "best_dev_wer": Column(_P, "lowest dev WER of the search; another trial's where another stands for the study"),
     "best_trial": Column(_C, "number of that trial"),
-    "dev_mean": Column(_P, "mean dev WER of trials that differ by seed alone"),
+    "dev_mean": Column(
+        _P, "mean dev WER of trials that differ by seed alone; where seeds confirm it, without the run that was chosen"
+    ),
     "dev_sd": Column(_P, "their standard deviation"),
     "replicates": Column(_C, "how many they are"),
+    "confirms": Column(_C, "trial of the search whose configuration the shown one trains again with a fresh seed"),
     "test_wer": Column(_P, "test WER; empty until test is opened"),
     "test_low": Column(_P, "lower end of its 95 % interval"),
     "test_high": Column(_P, "upper end"),
@@ -60,7 +63,7 @@ COLUMNS = {
     "insertions": Column(_C, "on dev"),
     "reference_words": Column(_C, "of dev"),
     "compared_on": Column(
-        _T, "what the comparison is made on: test; dev with fresh seeds; or dev, which chose the systems"
+        _T, "what the comparison is made on: test; dev, with the seeds of both; or dev, which chose the systems"
     ),
     "difference": Column(_P, "WER less the baseline's on the same utterances; on dev corrected for the choice of both"),
     "difference_low": Column(_P, "lower end of its 95 % interval, by paired bootstrap"),
@@ -81,8 +84,9 @@ COLUMNS = {
     "failed": Column(_C, "that could not be run"),
     "running": Column(_C, "running now"),
     "waiting": Column(_C, "in the queue"),
+    "confirmations": Column(_C, "of those that have ended, the ones that confirm what the search found"),
     "trials_over_baseline": Column(
-        _C, "ended trials more than the baseline's; with more trials search alone finds less WER"
+        _C, "ended trials of the search more than the baseline's; with more trials search alone finds less WER"
     ),
     "cpu_hours": Column(_H, "of the processor, all trials in every state that has ended"),
     "gpu_hours": Column(_H, "wall time on a GPU, of the same"),

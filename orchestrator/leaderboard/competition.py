@@ -1,10 +1,12 @@
 """How much too good a trial looks because it was chosen among others on the set that it is shown on."""
 
+import math
 from collections.abc import Sequence
 from statistics import fmean, median
 
 import numpy as np
 
+from orchestrator.confirmed import Confirmed, ranking, run_variance
 from orchestrator.record import StudyRecord, TrialRecord
 from trainers.outcomes import UtteranceErrors
 from trainers.scoring.selection import measurement_noise, optimism
@@ -16,10 +18,13 @@ _FEWEST = 8  # trials of which a median deviation tells what is far
 def competitors(study: StudyRecord) -> list[TrialRecord]:
     """The complete trials that a winner was chosen among, by number.
 
-    Of eight and more, those far above the rest (they diverged, or the weights of a search were absurd) are left out:
-    they compete with nobody, and would make the others look as if they differed much.
+    Where it is a configuration that was confirmed, those that confirm it and its rivals. Otherwise, of eight and more,
+    those far above the rest (they diverged, or the weights of a search were absurd) are left out: they compete with
+    nobody, and would make the others look as if they differed much.
     """
-    complete = [trial for trial in study.trials if trial.dev_wer is not None]
+    if study.result is not None and study.result.confirms is not None:
+        return sorted((trial for one in ranking(study) for trial in one.trials), key=lambda trial: trial.number)
+    complete = [trial for trial in study.searched if trial.dev_wer is not None]
     rates = [trial.dev_wer or 0.0 for trial in complete]
     if len(rates) < _FEWEST:
         return complete
@@ -33,7 +38,8 @@ def flattery(study: StudyRecord, sample: Sequence[UtteranceErrors]) -> float | N
     """Points by which the dev WER of the trial that stands for a study is too low; to be added to it.
 
     The lowest of K is corrected as `trainers.scoring.selection` says. Another trial that stands for the study lies
-    nearer to the mean of all, and its correction is smaller by as much.
+    nearer to the mean of all, and its correction is smaller by as much. One that confirms its configuration is
+    corrected as the mean is for which that was chosen.
 
     Args:
         study: The study.
@@ -43,6 +49,8 @@ def flattery(study: StudyRecord, sample: Sequence[UtteranceErrors]) -> float | N
         0 where there was no choice; None where there was one and the sample does not tell its noise.
     """
     result = study.result
+    if result is not None and result.confirms is not None:
+        return _flattery_of_mean(ranking(study), sample)
     rates = [trial.dev_wer or 0.0 for trial in competitors(study)]
     if result is None or result.dev_wer is None or len(rates) < 2:
         return 0.0
@@ -52,3 +60,14 @@ def flattery(study: StudyRecord, sample: Sequence[UtteranceErrors]) -> float | N
     lowest, mean = min(rates), fmean(rates)
     share = (mean - result.dev_wer) / (mean - lowest) if mean > lowest else 1.0
     return optimism(rates, noise) * min(max(share, 0.0), 1.0)
+
+
+def _flattery_of_mean(ranked: Sequence[Confirmed], sample: Sequence[UtteranceErrors]) -> float | None:
+    """The same of the lowest of several means over seeds, whose noise is that of a run and that of its seed."""
+    if len(ranked) < 2:
+        return 0.0
+    if len(sample) < 2 or len(sample[0].ids) < 2:
+        return None
+    noise = measurement_noise(np.stack([one.errors for one in sample]), sample[0].words)
+    runs = min(len(one.trials) for one in ranked)
+    return optimism([one.mean for one in ranked], math.sqrt((noise**2 + run_variance(ranked)) / runs))

@@ -4,10 +4,12 @@ Read of the trials that stand for their studies, and of a sample of those among 
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from orchestrator.leaderboard.competition import competitors
+from orchestrator.confirmed import replicates
+from orchestrator.leaderboard.competition import competitors, flattery
 from orchestrator.record import StudyRecord, TrialRecord
 from search_spaces.errors import StoreError, UserError
 from trainers.data.manifest import read_manifest
@@ -25,7 +27,8 @@ class Evidence:
         dev: Of the trial that stands for it; None where it is not there.
         missing: Why it is not there.
         sample: Of some of the trials among which that one was chosen, on dev.
-        confirmed: Of trainings with fresh seeds, which chose nothing, on dev.
+        confirmed: Of the runs of its configuration with several seeds, none of them chosen for its own WER, on dev.
+        flattered: Points by which the mean of these is too low, since it is the lowest of several such means.
         test: On test; None before that is opened.
         looks: Which look of its strategy at test that was; 0 before.
     """
@@ -34,6 +37,7 @@ class Evidence:
     missing: str = ""
     sample: Sequence[UtteranceErrors] = ()
     confirmed: Sequence[UtteranceErrors] = ()
+    flattered: float = 0.0
     test: UtteranceErrors | None = None
     looks: int = 0
 
@@ -41,7 +45,7 @@ class Evidence:
 def looked_at(study: StudyRecord) -> set[int]:
     """Numbers of the trials that a leaderboard looks at closely."""
     shown = [trial.number for trial in (study.best, study.result) if trial is not None]
-    return {*shown, *(trial.number for trial in _sample(study))}
+    return {*shown, *(trial.number for trial in (*_sample(study), *replicates(study)))}
 
 
 def _sample(study: StudyRecord) -> list[TrialRecord]:
@@ -69,10 +73,24 @@ def _read(study: StudyRecord, outcomes: Path) -> Evidence:
         return Evidence(missing=f"what trial {result.number} recognised is not in the store of this folder")
     found = [_load(outcomes / trial.key) for trial in _sample(study) if trial.key]
     sample = [errors for errors in found if errors is not None and errors.comparable(dev)]
+    known = Evidence(dev, sample=sample, **_confirmed(study, sample, dev, outcomes))
     if result.final is None:
-        return Evidence(dev, sample=sample)
+        return known
     test = _load(outcomes.with_name(FINALS) / final_key(result.final.test_set, result.key))
-    return Evidence(dev, sample=sample, test=test, looks=result.final.look)
+    return replace(known, test=test, looks=result.final.look)
+
+
+def _confirmed(
+    study: StudyRecord, sample: Sequence[UtteranceErrors], dev: UtteranceErrors, outcomes: Path
+) -> dict[str, Any]:
+    """What is known of a configuration by its seeds; nothing where one of them or the noise of the choice is not."""
+    found = [_load(outcomes / trial.key) for trial in replicates(study)]
+    alike = [errors for errors in found if errors is not None and errors.comparable(dev)]
+    chosen = study.result is not None and study.result.confirms is not None
+    flattered = flattery(study, sample) if chosen else 0.0
+    if len(alike) < len(found) or flattered is None:
+        return {}
+    return {"confirmed": alike, "flattered": flattered}
 
 
 def _load(folder: Path) -> UtteranceErrors | None:

@@ -12,6 +12,7 @@ SHOWN = {
     "study": "study",
     "dev_wer": "dev",
     "dev_corrected": "corrected",
+    "dev_mean": "mean (seeds)",
     "test_wer": "test",
     "difference": "difference",
     "p_adjusted": "p",
@@ -29,6 +30,7 @@ _ESCAPES = {
     **{sign: f"\\{sign}" for sign in "&%$#_{}"},
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
+    "±": r"\textpm{}",
     "<": r"\textless{}",
     ">": r"\textgreater{}",
 }
@@ -101,7 +103,7 @@ def as_latex(table: pd.DataFrame, campaign: str) -> str:
 
 LEGEND = (
     "dev and test with 95 % intervals (bootstrap over utterances); corrected: dev with what choosing the best of "
-    "several trials took from it put back",
+    "several trials took from it put back; mean (seeds): mean ± standard deviation of so many runs that differ by seed",
     "difference from the baseline on the same utterances, 95 % interval and p (by Holm) of the paired bootstrap: "
     "better or worse below 0.05; MAPSSWE: p of the matched pairs test, uncorrected",
     "hours: of the processor, or wall time on a GPU, for all trials of a study and of what it needs",
@@ -141,6 +143,11 @@ def _with_interval(row: Mapping[Any, Any], name: str) -> str:
     return f"{row[name]:{sign}.1f}{interval}{look}"
 
 
+def over_seeds(row: Mapping[Any, Any]) -> str:
+    """Mean, standard deviation and number of the trials that differ by seed alone; empty where there are none."""
+    return "" if pd.isna(row["dev_mean"]) else f"{row['dev_mean']:.1f} ± {row['dev_sd']:.1f} ({row['replicates']})"
+
+
 def _probability(row: Mapping[Any, Any], name: str) -> str:
     return "" if pd.isna(row[name]) else "< 0.001" if row[name] < 0.001 else f"{row[name]:.3f}"
 
@@ -156,6 +163,7 @@ def _cost(row: Mapping[Any, Any], name: str) -> str:
 
 _WRITTEN: dict[str, Callable[[Mapping[Any, Any], str], str]] = {
     "dev_wer": _with_interval,
+    "dev_mean": lambda row, name: over_seeds(row),
     "test_wer": _with_interval,
     "difference": _with_interval,
     "p_adjusted": _probability,

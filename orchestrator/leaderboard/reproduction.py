@@ -8,7 +8,6 @@ from typing import Any
 from orchestrator.leaderboard.cost import behind
 from orchestrator.record import StudyRecord, TrialRecord
 from search_spaces.campaign import StudyDefinition
-from search_spaces.space import Value
 
 HOME = "reproduced"
 """Folder of the results: where the trial has been run already, nothing would be."""
@@ -37,12 +36,20 @@ def command(study: StudyRecord, studies: Mapping[str, StudyRecord], definitions:
     for name in behind(study.name, definitions):
         result = studies[name].result if name in studies else None
         if result is not None:
-            changes[f"studies.{name}.enqueue"] = [_searched(result)]
+            changes |= {f"studies.{name}.{key}": value for key, value in _alone(result, definitions[name]).items()}
     words = ["orchestrator", "run", f"{study.campaign}/{study.name}", "--trials", "1"]
     words += [word for key, value in changes.items() for word in ("--set", f"{key}={json.dumps(value)}")]
     return f"ORCHESTRATOR_HOME={HOME} {shlex.join(words)}"
 
 
-def _searched(trial: TrialRecord) -> dict[str, Value]:
-    """Its point, without what its strategy laid over it."""
-    return {name: value for name, value in trial.params.items() if name not in trial.overrides}
+def _alone(trial: TrialRecord, definition: StudyDefinition) -> dict[str, Any]:
+    """What lets a study try the point of a trial alone, without what its strategy laid over it.
+
+    A fresh seed is in no space: of a run that confirms its configuration the whole point is fixed.
+    """
+    point = {name: value for name, value in trial.params.items() if name not in trial.overrides}
+    unconfirmed = {"confirm": "none"} if definition.confirm and definition.confirm.top else {}
+    if trial.confirms is None:
+        return {"enqueue": [point], **unconfirmed}
+    fixed = {**definition.fixed, **point, **trial.overrides}
+    return {"space": {}, "enqueue": [], "sampler": "random", "fixed": fixed, **unconfirmed}

@@ -8,6 +8,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from orchestrator.leaderboard.formats import over_seeds
 from orchestrator.leaderboard.view import notes
 from orchestrator.tables import plain_table
 
@@ -15,6 +16,7 @@ _COLUMNS = {
     "study": "left",
     "dev WER": "right",
     "corr.": "right",
+    "seeds": "right",
     "test WER": "right",
     "look": "right",
     "diff.": "right",
@@ -25,6 +27,7 @@ _COLUMNS = {
 
 _BEFORE_TEST = ("corr.", "trials")
 _OF_TEST = ("test WER", "look")
+_OF_SEEDS = ("seeds",)
 
 
 def board(table: pd.DataFrame) -> Group:
@@ -35,11 +38,16 @@ def board(table: pd.DataFrame) -> Group:
     """
     rows = table.to_dict("records")
     opened = bool(table["test_wer"].notna().any())
-    hidden = _BEFORE_TEST if opened else _OF_TEST
+    if opened:
+        hidden, said = {*_BEFORE_TEST, *_OF_SEEDS}, _OF_LOOKS
+    elif table["confirms"].notna().any():
+        hidden, said = {*_OF_TEST, *_BEFORE_TEST}, _OF_CONFIRMATION
+    else:
+        hidden, said = {*_OF_TEST, *_OF_SEEDS}, _OF_CORRECTION
     columns = {name: side for name, side in _COLUMNS.items() if name not in hidden}
     cells = [[cell for name, cell in _cells(row).items() if name in columns] for row in rows]
     shown: list[Table | Text] = [plain_table(columns, cells)]
-    legend = _LEGEND.format(_OF_LOOKS if opened else _OF_CORRECTION)
+    legend = _LEGEND.format(said)
     shown += [Text(sentence, style="dim") for sentence in (legend, *notes(table))]
     return Group(*shown)
 
@@ -49,6 +57,7 @@ _LEGEND = (
     "what is needed; * champion"
 )
 _OF_CORRECTION = "corr.: what the best of several trials is expected to have on other utterances"
+_OF_CONFIRMATION = "seeds: mean ± standard deviation of so many runs that differ by seed alone"
 _OF_LOOKS = "look: how often test was opened for systems of that strategy, this time included"
 
 
@@ -58,6 +67,7 @@ def _cells(row: Mapping[Any, Any]) -> dict[str, str]:
         "study": row["study"] + (" *" if row["promoted"] == "champion" else ""),
         "dev WER": _half(row, "dev_wer", "dev") or "none",
         "corr.": "" if pd.isna(row["dev_corrected"]) else f"{row['dev_corrected']:.1f}",
+        "seeds": over_seeds(row),
         "test WER": _half(row, "test_wer", "test"),
         "look": "" if pd.isna(row["test_looks"]) else f"{row['test_looks']}",
         "diff.": _half(row, "difference", "difference", "+"),

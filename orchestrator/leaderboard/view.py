@@ -68,10 +68,18 @@ def notes(table: pd.DataFrame) -> Iterator[str]:
         yield f"a tie is no equality: {here} a difference of so many points in 80 of 100 cases: {told}"
     unequal = [row for row in rows if not pd.isna(row["trials_over_baseline"]) and row["trials_over_baseline"] != 0]
     if unequal:
-        told = ", ".join(f"{row['study']} {row['trials_over_baseline']:+d}" for row in unequal)
-        yield f"the baseline did not have the same number of trials: {told}"
+        told = ", ".join(f"{row['study']} {_searched(row)}" for row in unequal)
+        baseline = _searched(unequal[0]) - unequal[0]["trials_over_baseline"]
+        yield f"not searched with the same number of trials: the baseline had {baseline}, {told}"
+    yield from _seeds(rows)
     for row in rows:
-        if not pd.isna(row["best_trial"]) and row["best_trial"] != row["trial"]:
+        if not pd.isna(row["confirms"]):
+            yield (
+                f"{row['study']} is shown by trial {row['trial']}, one of {row['replicates']} fresh seeds that confirm "
+                f"trial {row['confirms']} with {row['dev_mean']:.1f} ± {row['dev_sd']:.1f} %; the lowest of the search "
+                f"was {row['best_dev_wer']:.1f} %"
+            )
+        elif not pd.isna(row["best_trial"]) and row["best_trial"] != row["trial"]:
             yield (
                 f"{row['study']} is shown by trial {row['trial']}; the lowest dev WER is {row['best_dev_wer']:.1f} % "
                 f"of trial {row['best_trial']}"
@@ -106,3 +114,23 @@ def _of_champion(row: Mapping[Any, Any]) -> str:
         return told
     look = f" (look {row['champion_test_looks']})" if row["champion_test_looks"] > 1 else ""
     return f"{told}, test WER {row['champion_test_wer']:.1f} %{look}"
+
+
+def _searched(row: Mapping[Any, Any]) -> int:
+    """Trials of the search that have ended."""
+    return int(row["completed"] + row["pruned"] + row["failed"] - row["confirmations"])
+
+
+def _seeds(rows: Sequence[Mapping[Any, Any]]) -> Iterator[str]:
+    """Which comparisons are of means over seeds, and which are not because one side has none."""
+    means = [row for row in rows if row["compared_on"] == Ground.CONFIRMED]
+    if means:
+        told = ", ".join(f"{row['study']} {row['replicates']}" for row in means)
+        yield f"compared by means over seeds, drawn anew with the utterances: {told}"
+    baseline = next((row for row in rows if row["verdict"] == Verdict.BASELINE), None)
+    alone = [row["study"] for row in rows if row["compared_on"] == Ground.DEV and not pd.isna(row["confirms"])]
+    if baseline is not None and pd.isna(baseline["replicates"]) and alone:
+        yield (
+            f"the baseline was not confirmed with fresh seeds, so that one run of it is compared with one of "
+            f"{', '.join(alone)}"
+        )

@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from search_spaces.replicates import SEED
 from search_spaces.space import Value
 
 
@@ -36,3 +38,8 @@ class Claim:
     params: Mapping[str, Value]
     overrides: Mapping[str, Value]
     run_id: str
+
+
+def confirms(noted: Mapping[str, Any]) -> bool:
+    """Whether a trial, of which this is noted, trains the configuration of another one again with a fresh seed."""
+    return "repeats" in noted and SEED in noted["overrides"]

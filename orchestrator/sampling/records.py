@@ -40,6 +40,8 @@ def study_record(campaign: str, name: str, attributes: Mapping[str, Any], trials
         attributes.get("changes", {}),
         tuple(attributes.get("advice", ())),
         attributes.get("start") or {},
+        attributes.get("confirm", {}),
+        attributes.get("confirmations", 0),
     )
 
 

@@ -13,6 +13,7 @@ from orchestrator.record import StudyRecord
 from orchestrator.sampling.choice import enqueue
 from orchestrator.sampling.point import Point
 from orchestrator.sampling.reading import Choice, read_studies
+from orchestrator.sampling.search import Search
 from orchestrator.sampling.study import SampledStudy
 from orchestrator.sqlite import tune_connections
 from search_spaces.errors import StoreError
@@ -65,7 +66,7 @@ class Sampling:
 
     def load(self, campaign: str, name: str) -> SampledStudy:
         """A stored study of a campaign, whatever its definition."""
-        study = optuna.load_study(study_name=f"{campaign}/{name}", storage=self._storage)
+        study = Search(f"{campaign}/{name}", self._storage)
         return SampledStudy(study, self._storage, FileLock(self._home.lock("claim")), campaign, name)
 
     def open(

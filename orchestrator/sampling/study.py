@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial
 from orchestrator.owner import Owner
 from orchestrator.record import StudyRecord, TrialRecord
 from orchestrator.sampling.choice import choose_pruner, choose_sampler, enqueue, suggest
-from orchestrator.sampling.point import Claim, Point
+from orchestrator.sampling.point import Claim, Point, confirms
 from orchestrator.sampling.records import study_record, trial_record
 from search_spaces.campaign import PrunerSettings, SamplerSettings
 from search_spaces.errors import StudyMismatchError
@@ -75,7 +75,7 @@ class SampledStudy:
 
         Args:
             owner: Who will run them.
-            budget: Trials the study may have in all.
+            budget: Trials the study may have, without those that confirm.
             sampler: How a new point is chosen.
             seed: Seed of the choice; together with the trial's number it decides the point.
             count: How many to take at most.
@@ -85,10 +85,12 @@ class SampledStudy:
             The claims; none when nothing is left to take.
         """
         with self._lock:
-            trials = self._study.get_trials(deepcopy=False)
+            trials = self._trials()
             waiting = sum(trial.state is optuna.trial.TrialState.WAITING for trial in trials)
-            repeats = sum("repeats" in trial.user_attrs for trial in trials)
-            numbers = range(len(trials), max(len(trials), budget - max(kept - repeats, 0)))
+            searched = [trial.user_attrs for trial in trials if not confirms(trial.user_attrs)]
+            repeats = sum("repeats" in noted for noted in searched)
+            room = budget - max(kept - repeats, 0) - len(searched)
+            numbers = range(len(trials), len(trials) + max(room, 0))
             seeds = [*[len(trials)] * waiting, *numbers][:count]
             return [self._ask(owner, sampler, (seed * 1_000_003 + known) % 2**31) for known in seeds]
 
@@ -113,10 +115,10 @@ class SampledStudy:
             Whether there is something to claim now, of these points or of another process's.
         """
         with self._lock:
-            if len(self._study.get_trials(deepcopy=False)) == known:
+            if len(self._trials()) == known:
                 for point in points:
                     enqueue(self._study, point)
-            return bool(self._study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.WAITING,)))
+            return bool(self._trials(optuna.trial.TrialState.WAITING))
 
     def beat(self, number: int, owner: Owner) -> None:
         """Renew the lease of a running trial."""
@@ -127,7 +129,7 @@ class SampledStudy:
         """Note an epoch of a running trial and decide whether it goes on.
 
         A trial is judged only once it has left the plateau on which CTC models say nothing but blank: before that its
-        WER is 100 whatever it will come to.
+        WER is 100 whatever it will come to. One that confirms is not judged: the mean over survivors is too low.
 
         Returns:
             False when the trial is losing.
@@ -138,7 +140,7 @@ class SampledStudy:
         if not left and not report.on_plateau:
             left = True
             self.note_trial(number, "left_plateau", True)
-        if not left or report.epoch >= report.epochs:
+        if not left or report.epoch >= report.epochs or confirms(trial.user_attrs):
             return True
         return not choose_pruner(pruner, report.epochs).prune(self._study, self._trial(number))
 
@@ -204,8 +206,7 @@ class SampledStudy:
             Their numbers.
         """
         with self._lock:
-            states = (optuna.trial.TrialState.RUNNING,)
-            running = self._study.get_trials(deepcopy=False, states=states)
+            running = self._trials(optuna.trial.TrialState.RUNNING)
             owned = [(trial, trial.user_attrs.get("owner")) for trial in running]
             dead = [trial.number for trial, owner in owned if owner is None or not Owner(**owner).alive(now)]
             for number in dead:
@@ -214,12 +215,15 @@ class SampledStudy:
 
     def record(self) -> StudyRecord:
         """The study and its trials as frozen values."""
-        trials = self._study.get_trials(deepcopy=False)
-        return study_record(self.campaign, self.name, self._study.user_attrs, trials)
+        return study_record(self.campaign, self.name, self._study.user_attrs, self._trials())
 
     def trial(self, number: int) -> TrialRecord:
         """One trial as a frozen value."""
         return trial_record(self.campaign, self.name, self._study.user_attrs, self._trial(number))
+
+    def _trials(self, *states: optuna.trial.TrialState) -> list[FrozenTrial]:
+        """All trials, those that confirm among them; or those in one of the states."""
+        return self._storage.get_all_trials(self._study._study_id, deepcopy=False, states=states or None)
 
     def _id(self, number: int) -> int:
         return self._storage.get_trial_id_from_study_id_trial_number(self._study._study_id, number)

@@ -270,6 +270,7 @@ def _tags(record: TrialRecord, parent: str) -> dict[str, str]:
         "seed": "" if record.seed is None else str(record.seed),
         "key": record.key,
         "repeats": "" if record.repeats is None else str(record.repeats),
+        "confirms": "" if record.confirms is None else str(record.confirms),
         "deaths": str(record.deaths) if record.deaths else "",
         "error": record.error,
         "decoder": outcome.decoder if outcome else "",

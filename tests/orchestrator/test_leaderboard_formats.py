@@ -122,7 +122,7 @@ def test_the_terminal_keeps_to_80_columns_and_says_what_has_to_be_said(table):
     said = " ".join(text.split())
     assert "gone is not tested: it is gone" in said
     assert "these 400 words find a difference of so many points in 80 of 100 cases: tied" in said
-    assert "did not have the same number of trials: gone +1, empty -1" in said
+    assert "not searched with the same number of trials: the baseline had 1, gone 2, empty 0" in said
     assert "one: the hypothesis of 14 to 15 % is open (dev, corrected)" in said
 
 
