@@ -46,7 +46,7 @@ def plain_table(columns: Mapping[str, str], rows: Sequence[Sequence[str]]) -> Ta
     """
     table = Table(box=None, padding=(0, 1), header_style="bold")
     for name, justify in columns.items():
-        table.add_column(name, justify="right" if justify == "right" else "left", no_wrap=name == "study")
+        table.add_column(name, justify="right" if justify == "right" else "left", no_wrap=name in ("study", "done"))
     for row in rows:
         table.add_row(*row)
     return table
