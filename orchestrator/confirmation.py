@@ -30,7 +30,7 @@ def how_confirmed(study: StudyDefinition, record: StudyRecord, budget: int) -> C
     """
     if study.confirm is not None:
         return study.confirm
-    if record.confirm:
+    if record.confirm.get("top"):
         return ConfirmSettings(**record.confirm)
     unasked = ConfirmSettings()
     cheap = _SHARE * unasked.top * unasked.seeds <= budget

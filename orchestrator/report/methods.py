@@ -122,12 +122,15 @@ def _search(material: Material) -> Iterator[str]:
     told = []
     for study in material.studies:
         definition = material.campaign.studies.get(study.name)
-        complete, pruned = study.count(TrialState.COMPLETE), study.count(TrialState.PRUNED)
+        states = [trial.state for trial in study.searched]
+        complete, pruned = states.count(TrialState.COMPLETE), states.count(TrialState.PRUNED)
         count = f"{complete} and {pruned} stopped early" if pruned else f"{complete}"
         by = ""
         if definition is not None and len(definition.space):
             by = f" by {_SAMPLERS[definition.sampler.kind]} over {', '.join(definition.space.names)}"
-        told.append(f"{study.name} {count}{by}")
+        again = len(study.trials) - len(study.searched)
+        confirmed = f", its best configurations confirmed by {again} trainings with fresh seeds" if again else ""
+        told.append(f"{study.name} {count}{by}{confirmed}")
     yield f"Trials, the best of each study chosen on the development set: {'; '.join(told)}."
 
 

@@ -122,7 +122,8 @@ def test_a_study_that_nobody_told_to_is_confirmed_only_where_that_costs_little(c
     assert open_run(campaign, home, confirm=UNCONFIRMED, budget=45).confirm == UNCONFIRMED
 
 
-def test_45_trials_of_training_are_confirmed_unasked(campaign, home):
+def test_45_trials_of_training_are_confirmed_unasked_also_where_there_were_fewer_before(campaign, home):
+    assert open_run(campaign, home, confirm=None, budget=44).confirm == UNCONFIRMED
     run = open_run(campaign, home, confirm=None, budget=45)
     assert run.confirm == ConfirmSettings(top=3, seeds=3)
     assert run.sampled.record().budget == 54

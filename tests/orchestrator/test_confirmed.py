@@ -197,6 +197,31 @@ def test_equal_configurations_are_told_apart_in_one_of_twenty_cases():
     assert apart / 1000 == pytest.approx(0.05, abs=0.02)
 
 
+def test_fresh_seeds_show_what_a_configuration_is_worth_where_the_best_of_a_search_flatters_itself():
+    """Configurations, the luck of a seed, and dev: each with a standard deviation of 5 errors in 1000 words."""
+    rng = np.random.default_rng(0)
+    names = ("search", "mean", "typical", "lowest", "gain")
+    gaps = {name: [] for name in names}
+    for _ in range(300):
+        true = rng.normal(200, 5, 20)
+        found = true + rng.normal(0, 5, 20) + rng.normal(0, 5, 20)
+        top = np.argsort(found)[:3]
+        worth = true[top, None] + rng.normal(0, 5, (3, 3))
+        shown = worth + rng.normal(0, 5, (3, 3))
+        first, *_ = ranking(confirmed(list(found), dict(zip(map(int, top), map(list, shown), strict=True))))
+        worth_of = dict(
+            zip((one.number for one in first.trials), worth[list(top).index(first.origin.number)], strict=True)
+        )
+        gaps["search"].append(found.min() - true[np.argmin(found)])
+        gaps["mean"].append(10 * first.mean - true[first.origin.number])
+        for name, run in (("typical", first.typical), ("lowest", first.lowest)):
+            gaps[name].append(10 * run.dev_wer - worth_of[run.number])
+        gaps["gain"].append(worth_of[first.typical.number] - worth_of[first.lowest.number])
+    points = {name: fmean(gap) / 10 for name, gap in gaps.items()}
+    expected = {"search": -1.1, "mean": -0.25, "typical": -0.1, "lowest": -0.4, "gain": 0.3}
+    assert points == pytest.approx(expected, abs=0.1)
+
+
 def test_the_variance_of_a_run_is_pooled_by_degrees_of_freedom():
     ranked = ranking(confirmed([0, 0], {0: [10, 20, 30], 1: [10, 14]}))
     assert run_variance(ranked) == pytest.approx((2 * 1.0 + 1 * 0.08) / 3)
