@@ -568,7 +568,7 @@ def test_a_mistake_in_the_head_is_named_once(mistakes, head, place, words):
 
 @pytest.mark.parametrize("text", ["", "- a\n- b\n", "just text\n", "3\n"])
 def test_a_file_that_is_no_mapping_is_told_its_keys(mistakes, text):
-    keys = "campaign, data, baseline, promotion, keep, studies"
+    keys = "campaign, data, baseline, promotion, keep, confirm, studies"
     assert mistakes(text) == [f"line 1: a campaign is a mapping with the keys {keys}"]
 
 
