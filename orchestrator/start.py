@@ -178,7 +178,12 @@ def resolve_start(
         trial.refuse_freed()
         key = trial.outcome.checkpoint or trial.outcome.imported if trial.outcome else ""
         if not key:
-            raise UserError(f"study {study.name} needs one network, and {trial.name} is an ensemble of several")
+            parts = trial.outcome.ensemble.members if trial.outcome and trial.outcome.ensemble else ()
+            listed = ", ".join(part.name for part in parts)
+            raise UserError(
+                f"study {study.name} needs one network, and {trial.name} is an ensemble of {listed}; "
+                "name the study of one of them"
+            )
         return Ingredient(source, place_of(store, key), key, trial.number)
 
     def ingredient(source: str) -> Ingredient:

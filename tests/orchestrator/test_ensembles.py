@@ -192,7 +192,8 @@ def test_averaged_weights_are_a_checkpoint_that_can_be_taken_like_any(folder):
     start = resolve_start(pupil, {"last": stored()["last"]}, Store(folder / "mlruns/store"))
     assert start.needs["teacher"][0].folder == checkpoint.folder
     pupil = replace(pupil, needs={"teacher": ("joint",)})
-    with pytest.raises(UserError, match=r"needs one network, and tiny/joint#\d is an ensemble of several"):
+    said = r"needs one network, and tiny/joint#\d is an ensemble of seeds#0, .*; name the study of one of them"
+    with pytest.raises(UserError, match=said):
         resolve_start(pupil, {"joint": stored()["joint"]}, Store(folder / "mlruns/store"))
 
 
