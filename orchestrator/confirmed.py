@@ -51,12 +51,12 @@ class Confirmed:
 
     @property
     def typical(self) -> TrialRecord:
-        """The trial whose dev WER is nearest to the mean; of equals the earlier.
+        """The trial whose dev WER is nearest to the mean; of equals, as two trials always are, the lower.
 
-        The lowest would be one more choice on dev, and the figure shown with it too good again; this one shows what the
-        configuration is worth.
+        The lowest of more would be one more choice on dev, and the figure shown with it too good again; this one shows
+        what the configuration is worth.
         """
-        return min(self.trials, key=lambda trial: (round(abs((trial.dev_wer or 0.0) - self.mean), 9), trial.number))
+        return min(self.trials, key=lambda trial: (round(abs((trial.dev_wer or 0.0) - self.mean), 9), _rank(trial)))
 
     @property
     def lowest(self) -> TrialRecord:

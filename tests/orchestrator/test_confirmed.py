@@ -159,6 +159,11 @@ def test_what_is_to_be_trained_brings_the_best_to_their_number_of_fresh_seeds(re
     assert count == len(queued.trials) - len(queued.searched)
 
 
+def test_of_two_seeds_a_run_that_went_wrong_is_not_the_one_that_is_promoted():
+    (one,) = ranking(confirmed([147], {0: [294, 157]}))
+    assert one.typical.dev_wer == one.lowest.dev_wer == 15.7
+
+
 def test_a_configuration_that_the_search_ran_with_several_seeds_is_one_and_none_of_them_is_fresh():
     axis = Axis(SEED, Categorical((1, 2, 3)))
     found = StudyRecord("c", "s", "baseline", tuple(trial(n, 200 - n, seed=n + 1) for n in range(3)))
