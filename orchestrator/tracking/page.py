@@ -2,7 +2,8 @@
 
 from orchestrator.home import Home
 from orchestrator.tracking.projection import Projection
-from orchestrator.tracking.store import FAILURES, RunStore, first_line
+from orchestrator.tracking.quiet_mlflow import FAILURES, first_line
+from orchestrator.tracking.store import RunStore
 from search_spaces.errors import StoreError
 
 _NAME = "report"

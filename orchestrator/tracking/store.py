@@ -1,11 +1,9 @@
-"""MLflow's store: its experiments, runs, artifacts and registered models. The only importer of mlflow.
+"""MLflow's store: its experiments, runs, artifacts and registered models.
 
 Calls are few and synchronous, and states are written explicitly: what is left to MLflow's fluent interface is lost
 when a process is killed.
 """
 
-import logging
-import os
 import shutil
 import sqlite3
 import time
@@ -19,39 +17,25 @@ from urllib.parse import unquote
 from alembic.util import CommandError
 from filelock import FileLock
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import SQLAlchemyError
 
 from orchestrator.home import Home
 from orchestrator.sqlite import tune_connections
 from orchestrator.tracking.database import relocate, runs_of, tables
 from orchestrator.tracking.files import link_folder, place_text
 from orchestrator.tracking.projection import ENDED, Projection
+from orchestrator.tracking.quiet_mlflow import (
+    FAILURES,
+    Metric,
+    MlflowClient,
+    MlflowException,
+    Param,
+    Run,
+    RunTag,
+    database_tools,
+    first_line,
+    get_artifact_repository,
+)
 from search_spaces.errors import StoreError
-
-for _name, _value in {
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    # as it comes, a server that is down holds every call for minutes
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
-}.items():
-    os.environ.setdefault(_name, _value)
-
-# MLflow reads these variables when it is imported
-from mlflow import MlflowClient  # noqa: E402
-from mlflow.entities import Metric, Param, Run, RunTag  # noqa: E402
-from mlflow.exceptions import MlflowException  # noqa: E402
-from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository  # noqa: E402
-from mlflow.store.db import utils as _utils  # noqa: E402
-
-_database: Any = _utils  # its functions have no types
-
-if "MLFLOW_LOGGING_LEVEL" not in os.environ:
-    logging.getLogger("mlflow").setLevel(logging.CRITICAL)  # the tracker says what fails, once, without a traceback
-logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
-
-FAILURES = (MlflowException, SQLAlchemyError, sqlite3.Error, OSError, ValueError)
-"""What a call may end in when the store, the disk or the network fails, or a file is not what it should be."""
 
 DIGEST = "digest"
 CURVE = "dev_wer_epoch"
@@ -290,11 +274,6 @@ class RunStore:
         return Path(unquote(run.info.artifact_uri)) if local else None
 
 
-def first_line(error: BaseException) -> str:
-    """What an error says, without the traceback and the SQL that some carry."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
-
-
 def _missing(error: MlflowException) -> bool:
     return bool(error.error_code == "RESOURCE_DOES_NOT_EXIST")
 
@@ -309,9 +288,9 @@ def _make(database: Path) -> None:
     beside = database.with_name(f".{database.name}.unfinished")
     for path in (beside, *(beside.with_name(f"{beside.name}{end}") for end in ("-wal", "-shm"))):
         path.unlink(missing_ok=True)
-    engine = _database.create_sqlalchemy_engine(f"sqlite:///{beside}")
+    engine = database_tools.create_sqlalchemy_engine(f"sqlite:///{beside}")
     try:
-        _database._initialize_tables(engine)
+        database_tools._initialize_tables(engine)
     finally:
         engine.dispose()
     beside.replace(database)
@@ -319,9 +298,9 @@ def _make(database: Path) -> None:
 
 def _migrate(uri: str) -> None:
     """Bring a database of an earlier MLflow to the schema of the installed one, as ``mlflow db upgrade`` does."""
-    engine = _database.create_sqlalchemy_engine(uri)
+    engine = database_tools.create_sqlalchemy_engine(uri)
     try:
-        if _database._get_schema_version(engine) != _database._get_latest_schema_revision():
-            _database._upgrade_db(engine)
+        if database_tools._get_schema_version(engine) != database_tools._get_latest_schema_revision():
+            database_tools._upgrade_db(engine)
     finally:
         engine.dispose()

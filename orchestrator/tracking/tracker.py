@@ -4,60 +4,26 @@ Optuna's storage is the truth. A run in MLflow shows what its record says, carri
 again whenever the two differ: nothing here decides anything, and nothing here can fail a trial.
 """
 
-import functools
-import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, TypeVar, cast
+from typing import Any
 
 from orchestrator.home import Home
 from orchestrator.record import StudyRecord, TrialRecord, TrialState
 from orchestrator.tracking.files import Fill, TrialFolders
+from orchestrator.tracking.harmless import Harmless, harmless
 from orchestrator.tracking.projection import epoch_metrics, project_study, project_trial, split_finite, study_path
 from orchestrator.tracking.registry import Registry
-from orchestrator.tracking.store import CURVE, DIGEST, FAILURES, RunStore, Seen, choose_run, first_line
+from orchestrator.tracking.store import CURVE, DIGEST, RunStore, Seen, choose_run
 from orchestrator.tracking.writer import Writer
 from trainers.spec import EpochReport
 
-_log = logging.getLogger(__name__)
-
-_SLOW = 2.0  # seconds; a failure that took as long is a server that does not answer
 _EPOCHS = 1.0  # seconds between two writes of a trial's curves
-_REST = 60.0  # seconds without a call to such a server
-
-_Args = ParamSpec("_Args")
-_Answer = TypeVar("_Answer")
-_Method = Callable[Concatenate["Tracker", _Args], _Answer]
 
 
-def _harmless(known: Callable[..., Any]) -> Callable[[_Method[_Args, _Answer]], _Method[_Args, _Answer]]:
-    """Let a method answer what is known when MLflow fails, and say so in `Tracker.behind`.
-
-    Args:
-        known: Gives that answer, from the arguments of the method.
-    """
-
-    def wrap(method: _Method[_Args, _Answer]) -> _Method[_Args, _Answer]:
-        @functools.wraps(method)
-        def call(self: "Tracker", /, *args: _Args.args, **kwargs: _Args.kwargs) -> _Answer:
-            began = time.monotonic()
-            if began < self._resting:
-                self.behind = True
-                return cast(_Answer, known(self, *args, **kwargs))
-            try:
-                return method(self, *args, **kwargs)
-            except FAILURES as error:
-                self._fell_behind(error, time.monotonic() - began)
-                return cast(_Answer, known(self, *args, **kwargs))
-
-        return call
-
-    return wrap
-
-
-class Tracker:
+class Tracker(Harmless):
     """Shows records in MLflow.
 
     No method fails because of MLflow: what could not be written is written by the next `sync`.
@@ -65,25 +31,20 @@ class Tracker:
     Args:
         home: Whose tracking store is used; a SQLite store is made, or brought to the installed MLflow's version.
 
-    Attributes:
-        behind: Whether something could not be written.
-
     Raises:
         StoreError: The store cannot be opened.
     """
 
     def __init__(self, home: Home) -> None:
-        self.behind = False
+        super().__init__()
         self._store = RunStore(home)
         self._writer = Writer(self._store)
         self._registry = Registry(self._store)
         self._open: set[str] = set()
         self._pending: dict[str, list[tuple[float, EpochReport]]] = {}
         self._drawn: dict[str, float] = {}
-        self._warned = False
-        self._resting = 0.0
 
-    @_harmless(lambda self, study, definition: self._writer.known(study_path(study), study.run_id))
+    @harmless(lambda self, study, definition: self._writer.known(study_path(study), study.run_id))
     def study_run(self, study: StudyRecord, definition: Mapping[str, Any]) -> str:
         """Open the run of a study, the parent of its trials' runs.
 
@@ -97,7 +58,7 @@ class Tracker:
         self._open.add(study_path(study))
         return self._writer.write_study(study, definition, "RUNNING")
 
-    @_harmless(lambda self, record, parent: self._writer.known(record.name, record.run_id))
+    @harmless(lambda self, record, parent: self._writer.known(record.name, record.run_id))
     def start(self, record: TrialRecord, parent: str) -> str:
         """Show that a trial runs; one that was interrupted goes on in its run.
 
@@ -111,7 +72,7 @@ class Tracker:
         first = not record.deaths and not record.curve
         return self._writer.write(record, parent, TrialFolders(), search=not first)
 
-    @_harmless(lambda self, run_id, report: None)
+    @harmless(lambda self, run_id, report: None)
     def epoch(self, run_id: str, report: EpochReport) -> None:
         """Draw an epoch; one that is drawn already, because the trial was interrupted after it, stays as it is.
 
@@ -143,7 +104,7 @@ class Tracker:
         if points:
             self._store.draw(run_id, points, tags)
 
-    @_harmless(lambda self, record, parent, folders: self._writer.known(record.name, record.run_id))
+    @harmless(lambda self, record, parent, folders: self._writer.known(record.name, record.run_id))
     def finish(self, record: TrialRecord, parent: str, folders: TrialFolders) -> str:
         """Show all of a trial that has ended, whatever its run lacks; a run that is complete is left as it is.
 
@@ -161,13 +122,13 @@ class Tracker:
             self._draw(record.run_id)
         return self._writer.write(record, parent, folders)
 
-    @_harmless(lambda self, record: None)
+    @harmless(lambda self, record: None)
     def release(self, record: TrialRecord) -> None:
         """Show that an interrupted trial waits to be taken up again."""
         self._draw(record.run_id)
         self._writer.write(record, None, TrialFolders())
 
-    @_harmless(lambda self, study, finished, fill=None: None)
+    @harmless(lambda self, study, finished, fill=None: None)
     def study_done(self, study: StudyRecord, finished: bool, fill: Fill | None = None) -> None:
         """Close the run of a study, and mark its promoted trial.
 
@@ -183,12 +144,7 @@ class Tracker:
             if trial.promoted:
                 self._writer.mark(trial)
 
-    @_harmless(lambda self, record: None)
-    def promote(self, record: TrialRecord) -> None:
-        """Mark a trial as promoted for its study, and no other one of the study."""
-        self._writer.mark(record)
-
-    @_harmless(lambda self, campaign, run_id, folder, description="", tags=None: 0)
+    @harmless(lambda self, campaign, run_id, folder, description="", tags=None: 0)
     def register(
         self, campaign: str, run_id: str, folder: Path, description: str = "", tags: Mapping[str, str] | None = None
     ) -> int:
@@ -206,21 +162,11 @@ class Tracker:
         """
         run = self._store.run(run_id) if run_id else None
         if run is None:
-            self._fell_behind(LookupError(f"no run {run_id} to register a model of"), 0.0)
+            self.fell_behind(LookupError(f"no run {run_id} to register a model of"), 0.0)
             return 0
         return self._registry.version(campaign, run, folder, description, tags or {})
 
-    @_harmless(lambda self, campaign, version: None)
-    def point_champion(self, campaign: str, version: int) -> None:
-        """Let the alias ``champion`` name a version."""
-        self._registry.point(campaign, version)
-
-    @_harmless(lambda self, campaign: None)
-    def champion_version(self, campaign: str) -> int | None:
-        """The version that the alias ``champion`` names; None when there is none."""
-        return self._registry.pointed(campaign)
-
-    @_harmless(lambda self, campaign, folder, run_id, key, why=None: None)
+    @harmless(lambda self, campaign, folder, run_id, key, why=None: None)
     def follow_champion(
         self, campaign: str, folder: Path, run_id: str, key: str, why: Mapping[str, str] | None = None
     ) -> None:
@@ -259,8 +205,7 @@ class Tracker:
         Returns:
             Ids of the runs that the records do not know yet, by the trial's name, or ``campaign/study``.
         """
-        self.behind = False
-        self._resting = 0.0
+        self.start_afresh()
         made: dict[str, str] = {}
         looks: dict[str, dict[str, list[Seen]]] = {}
         for study in studies:
@@ -280,7 +225,7 @@ class Tracker:
                     made[trial.name] = run_id
         return made
 
-    @_harmless(lambda self, campaign: {})
+    @harmless(lambda self, campaign: {})
     def _look(self, campaign: str) -> dict[str, list[Seen]]:
         """Every run of a campaign, by the record that it shows."""
         found: dict[str, list[Seen]] = {}
@@ -288,7 +233,7 @@ class Tracker:
             found.setdefault(run.tags.get("record", ""), []).append(run)
         return found
 
-    @_harmless(lambda self, study, seen, fill: "")
+    @harmless(lambda self, study, seen, fill: "")
     def _sync_study(self, study: StudyRecord, seen: Mapping[str, list[Seen]], fill: Fill | None) -> str:
         path = study_path(study)
         run = choose_run(seen.get(path, []), study.run_id, "")
@@ -302,7 +247,7 @@ class Tracker:
             self._writer.write_study(replace(study, run_id=run.run_id), None, status, fill)
         return run.run_id
 
-    @_harmless(lambda self, record, parent, seen, folders: self._writer.known(record.name, record.run_id))
+    @harmless(lambda self, record, parent, seen, folders: self._writer.known(record.name, record.run_id))
     def _sync_trial(
         self,
         record: TrialRecord,
@@ -325,13 +270,6 @@ class Tracker:
         self._writer.note(record.name, run_id)
         return run_id
 
-    def _fell_behind(self, error: Exception, seconds: float) -> None:
-        self.behind = True
+    def forget(self) -> None:
+        """Ask MLflow again for what was known of it."""
         self._store.forget()
-        if seconds > _SLOW:
-            self._resting = time.monotonic() + _REST
-        if not self._warned:
-            self._warned = True
-            _log.warning(
-                "MLflow could not be written: %s; the work goes on, and a sync will make up for it", first_line(error)
-            )
