@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from orchestrator.champion import champion_among
+from orchestrator.crowning import announce, crown
 from orchestrator.engines.engine import Decoded, Died, Engine, Event, Failed, Finished, Job, Reported
 from orchestrator.freeing import Freeing
 from orchestrator.home import Home
@@ -17,13 +17,11 @@ from orchestrator.observer import Observer
 from orchestrator.owner import LEASE_SECONDS, Owner
 from orchestrator.planning import feature_fingerprints, make_spec
 from orchestrator.preparation import prepare
-from orchestrator.promotion import Champions, best_of, better_without_network
+from orchestrator.promotion import Champions
 from orchestrator.provenance import provenance
 from orchestrator.record import StudyRecord
 from orchestrator.sampling import Claim, Sampling
-from orchestrator.seed_noise import seed_noise
 from orchestrator.start import schema_of
-from orchestrator.stored import in_order
 from orchestrator.study_run import StudyRun
 from orchestrator.surface import errors_in
 from orchestrator.surface_files import surface_files
@@ -253,17 +251,7 @@ class Runner:
             found = found or ending is not None or study.exhausted != exhausted
             if ending is not None:
                 record = study.sampled.record()
-                if ending.promoted is not None:
-                    self._observer.promoted(ending.promoted, "study")
-                if ending.remark:
-                    self._observer.note(f"study {record.name}: {ending.remark}")
-                if record.best is None:
-                    self._observer.warn(f"study {record.name} has no complete trial")
-                noise = seed_noise(record)
-                if noise is not None:
-                    self._observer.note(f"study {record.name}: {noise}")
-                for sentence in ending.advice:
-                    self._observer.warn(sentence)
+                announce(ending, record, self._observer)
                 self._tracker.study_done(record, True, self._study_files(record))
         return found
 
@@ -271,17 +259,7 @@ class Runner:
         """Let the best promoted trial of the whole campaign challenge its champion, once every study has ended."""
         if not all(study.closed for study in self._studies.values()):
             return
-        stored = self._sampling.records(self._campaign.name)
-        studies = in_order(self._campaign, stored)
-        best = best_of(studies)
-        if best is not None:
-            decision = self._champions.challenge(best, stored, self._campaign.promotion)
-            if decision.passes:
-                self._observer.promoted(best, "champion")
-            self._observer.note(f"{best.study}#{best.number}: {decision.reason}")
-        better = better_without_network(studies, champion_among(self._home, self._campaign.name, stored))
-        if better:
-            self._observer.warn(better)
+        crown(self._campaign, self._home, self._sampling, self._champions, self._observer)
 
     def _keep_alive(self) -> None:
         """Renew the leases of our trials, and take over those of the dead, a few times a lease."""
