@@ -4,10 +4,10 @@
 ``my_rule``.
 """
 
-import importlib
-import pkgutil
+import sys
 from functools import cache
 
+from trainers.by_name import class_named, names_in
 from trainers.combining.rule import FusionRule
 
 DEFAULT = "joint_rescoring"
@@ -15,7 +15,7 @@ DEFAULT = "joint_rescoring"
 
 def rule_names() -> list[str]:
     """Names of all rules."""
-    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+    return names_in(sys.modules[__name__])
 
 
 @cache
@@ -25,9 +25,4 @@ def find_rule(name: str) -> type[FusionRule]:
     Raises:
         TypeError: The file does not hold the class that its name promises.
     """
-    module = importlib.import_module(f"{__name__}.{name}")
-    wanted = "".join(part.capitalize() for part in name.split("_"))
-    found = getattr(module, wanted, None)
-    if not (isinstance(found, type) and issubclass(found, FusionRule) and found.name == name):
-        raise TypeError(f"{module.__file__} must hold a class {wanted}(FusionRule) whose name is {name!r}")
-    return found
+    return class_named(sys.modules[__name__], name, FusionRule, lambda one: one.name, "name is")

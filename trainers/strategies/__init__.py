@@ -4,18 +4,18 @@
 is named ``my_idea``; a campaign asks for it with ``strategy: my_idea``.
 """
 
-import importlib
-import pkgutil
+import sys
 from functools import cache
 
 from search_spaces.axes.section import Section
 from search_spaces.schema import Catalogue
+from trainers.by_name import class_named, names_in
 from trainers.strategy import Strategy
 
 
 def strategy_names() -> list[str]:
     """Names of all strategies."""
-    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+    return names_in(sys.modules[__name__])
 
 
 @cache
@@ -25,12 +25,8 @@ def find_strategy(name: str) -> type[Strategy]:
     Raises:
         TypeError: The file does not hold the class that its name promises.
     """
-    module = importlib.import_module(f"{__name__}.{name}")
-    wanted = "".join(part.capitalize() for part in name.split("_"))
-    found = getattr(module, wanted, None)
-    if not (isinstance(found, type) and issubclass(found, Strategy) and found.schema.name == name):
-        raise TypeError(f"{module.__file__} must hold a class {wanted}(Strategy) whose schema is named {name!r}")
-    return found
+    here = sys.modules[__name__]
+    return class_named(here, name, Strategy, lambda one: one.schema.name, "schema is named")  # type: ignore[type-abstract]
 
 
 @cache

@@ -5,13 +5,14 @@ line and is true for one reader alone, and ``read(path)``, which raises a `DataE
 """
 
 import importlib
-import pkgutil
+import sys
 from functools import cache
 from pathlib import Path
 from typing import Protocol, cast
 
 from search_spaces.errors import DataError, Mistake
 from trainers.artifacts import Utterance
+from trainers.by_name import names_in
 
 
 class Reader(Protocol):
@@ -38,7 +39,7 @@ def readers() -> tuple[Reader, ...]:
         TypeError: A file here is no reader.
     """
     found = []
-    for name in sorted(module.name for module in pkgutil.iter_modules(__path__)):
+    for name in names_in(sys.modules[__name__]):
         module = importlib.import_module(f"{__name__}.{name}")
         missing = [part for part in ("FORMAT", "recognises", "read") if not hasattr(module, part)]
         if missing:
