@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from orchestrator.confirmed import Confirmed, alike, by_configuration, configuration_of
-from orchestrator.record import StudyRecord
+from orchestrator.record import StudyRecord, TrialRecord
 from orchestrator.sampling import Point
 from orchestrator.start import schema_of
 from search_spaces.campaign import Campaign, ConfirmSettings, StudyDefinition
@@ -69,10 +69,14 @@ def points_to_confirm(record: StudyRecord, settings: ConfirmSettings) -> list[Po
         settings: How it is confirmed.
     """
     points: list[Point] = []
+    if not settings.top:
+        return points
+    found: dict[str, list[TrialRecord]] = {}
+    for trial in record.trials:
+        found.setdefault(configuration_of(record.origin(trial)), []).append(trial)
     for configuration, best in list(by_configuration(record.searched).items())[: settings.top]:
-        alike = [trial for trial in record.trials if configuration_of(record.origin(trial)) == configuration]
-        again = [trial for trial in alike if trial.confirms is not None]
-        used = [trial.seed for trial in alike if trial.confirms is None] + [trial.overrides[SEED] for trial in again]
+        again = [trial for trial in found[configuration] if trial.confirms is not None]
+        used = {trial.seed for trial in found[configuration]} | {trial.overrides[SEED] for trial in again}
         point = {name: value for name, value in best.params.items() if name not in best.overrides}
         for number in range(settings.seeds - len(again)):
             points.append(Point(point, {**best.overrides, SEED: fresh_seed(number, used)}, best.number))

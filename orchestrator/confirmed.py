@@ -131,9 +131,9 @@ def replicates(study: StudyRecord) -> tuple[TrialRecord, ...]:
         return next((one.trials for one in ranking(study) if configuration_of(one.origin) == configuration), ())
     searched = study.searched
     seeds = {trial.seed for trial in searched} - {None}
-    whole = all(trial.state is TrialState.COMPLETE for trial in searched)
-    same = len(set(map(configuration_of, searched))) == 1
-    return searched if whole and same and len(seeds) == len(searched) > 1 else ()
+    if not len(seeds) == len(searched) > 1 or any(trial.state is not TrialState.COMPLETE for trial in searched):
+        return ()
+    return searched if len(set(map(configuration_of, searched))) == 1 else ()
 
 
 def by_configuration(trials: Iterable[TrialRecord]) -> dict[str, TrialRecord]:

@@ -180,6 +180,8 @@ class StudyRecord:
 
     def origin(self, trial: TrialRecord) -> TrialRecord:
         """The trial of the search whose configuration a trial has: of one that confirms another, that one."""
+        if trial.confirms is None:
+            return trial
         return next((one for one in self.trials if one.number == trial.confirms), trial)
 
     def count(self, *states: TrialState) -> int:

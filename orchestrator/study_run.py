@@ -145,10 +145,12 @@ class StudyRun:
         """The specs of claimed trials, each with its rival where the study races.
 
         That is the best complete trial over the same ingredients. References and repeats, whose settings are laid over
-        a point, have none: others are compared with their results.
+        a point, have none: others are compared with their results. Where a set is decoded quickly nobody races, and the
+        study's trials need not be read.
         """
         pruner = self.definition.pruner
-        if pruner.kind != "race" or self.start is None:
+        quick = self.pace is not None and self.pace < pruner.seconds
+        if pruner.kind != "race" or self.start is None or quick:
             return tuple(spec for spec, _ in found)
         complete = [trial for trial in self.sampled.record().trials if trial.dev_wer is not None]
         complete.sort(key=lambda trial: (trial.dev_wer, trial.number))
@@ -204,7 +206,8 @@ class StudyRun:
         chosen, remark = best, ""
         if schema_of(self.definition).surface:
             surface = find_surface(self.definition.space, record.trials, errors_of)
-            chosen, remark = (surface.middle, str(surface)) if surface is not None else (best, "")
+            assert surface is not None  # a trial is complete
+            chosen, remark = surface.middle, str(surface)
         elif self.confirm.top:
             ranked = ranking(record)
             chosen, remark = (ranked[0].typical, verdict(ranked)) if ranked else (best, _NONE_CONFIRMED)

@@ -7,6 +7,7 @@ file that a user names, a set, a text, a list of words, calls `refuse_sealed` fi
 
 import filecmp
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import yaml
@@ -37,13 +38,23 @@ def sealed_files() -> dict[SealedFile, str]:
     found: dict[SealedFile, str] = {}
     for name, path in campaign_files().items():
         try:
-            written = yaml.load(path.read_text(encoding="utf-8"), _Loader)["data"]["test"]
-            places = [root / written for root in file_roots(path) if (root / written).exists()]
-        except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError):
-            continue  # no campaign, or one without a test set
+            about = path.stat()
+            written = _written(path, about.st_mtime_ns, about.st_size)
+        except OSError:
+            continue
+        places = [root / written for root in file_roots(path) if (root / written).exists()] if written else []
         if places:
             found.setdefault(SealedFile(places[0].resolve()), name)
     return found
+
+
+@lru_cache(maxsize=256)
+def _written(path: Path, modified: int, size: int) -> str:
+    """The test set that a campaign file names; empty for none. Sets are read often, and campaigns seldom change."""
+    try:
+        return str(yaml.load(path.read_text(encoding="utf-8"), _Loader)["data"]["test"] or "")
+    except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError):
+        return ""  # no campaign, or one without a test set
 
 
 def refuse_sealed(path: Path) -> None:

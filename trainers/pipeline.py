@@ -1,7 +1,7 @@
 """Trials from their specs to their outcomes; what was done before is not done again."""
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -65,8 +65,9 @@ def run_trials(
             settings = resolve_settings(dict(spec.settings))
             trials.append(Trial(spec, settings, store, partial(report, spec), tell=partial(tell, spec)))
     if trials:
+        references = cache(_references)
         for trial, outcome, hypotheses in find_strategy(specs[0].strategy).run_all(trials):
-            yield trial.spec, _keep(trial.spec, store, outcome, hypotheses)
+            yield trial.spec, outcome if outcome.pruned else _keep(trial.spec, store, outcome, hypotheses, references)
 
 
 def _trains(spec: TrialSpec) -> bool:
@@ -93,14 +94,21 @@ def recognise(spec: TrialSpec, outcome: TrialOutcome, test: SealedSet, store: St
     return find_strategy(spec.strategy)(trial).recognise(outcome, "test")
 
 
-def _keep(spec: TrialSpec, store: Store, outcome: TrialOutcome, hypotheses: list[Hypothesis]) -> TrialOutcome:
-    """Put what came of a trial into the store, unless it was stopped."""
-    if outcome.pruned:
-        return outcome
+def _references(manifest: Path) -> dict[str, str]:
+    """The texts alone: a trial that decodes has no settings for features, those are its checkpoint's."""
+    return {utterance.id: utterance.text for utterance in read_manifest(manifest)}
+
+
+def _keep(
+    spec: TrialSpec,
+    store: Store,
+    outcome: TrialOutcome,
+    hypotheses: list[Hypothesis],
+    references: Callable[[Path], dict[str, str]],
+) -> TrialOutcome:
+    """Put what came of a trial that ran to its end into the store."""
 
     def make(folder: Path) -> None:
-        # the texts alone: a trial that decodes has no settings for features, those are its checkpoint's
-        references = {utterance.id: utterance.text for utterance in read_manifest(spec.dev)}
-        write_outcome(folder, outcome, hypotheses, references)
+        write_outcome(folder, outcome, hypotheses, references(spec.dev))
 
     return load_outcome(store.entry("outcomes", spec.key, make))
