@@ -3,14 +3,15 @@
 import json
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from orchestrator.champion import champion_among
 from orchestrator.home import Home
-from orchestrator.planning import data_fingerprints
+from orchestrator.planning import data_fingerprints, stored_spec
 from orchestrator.record import StudyRecord, TrialRecord
-from orchestrator.start import place_of
+from orchestrator.start import Start, place_of
 from search_spaces.campaign import Campaign
 from search_spaces.errors import StoreError, UserError
 from trainers.artifacts import Posteriors
@@ -20,7 +21,7 @@ from trainers.outside_posteriors import TOLD
 from trainers.pipeline import resolve_settings
 from trainers.posteriors_files import FORMS
 from trainers.source import Source, open_source
-from trainers.spec import Ingredient, TrialOutcome, TrialSpec
+from trainers.spec import Ingredient, TrialOutcome
 from trainers.store import Store, reason
 from trainers.trial import Labelled, Trial
 
@@ -99,16 +100,8 @@ def _source(campaign: Campaign, record: TrialRecord, outcome: TrialOutcome, stor
     key = outcome.checkpoint or outcome.imported
     if not key:
         return None
-    spec = TrialSpec(
-        campaign=campaign.name,
-        study=record.study,
-        number=record.number,
-        strategy=record.strategy,
-        settings=record.settings,
-        train=campaign.data.train,
-        dev=campaign.data.dev,
-        data=data_fingerprints(campaign),
-    )
+    # of the sets as they are now, whatever they were when it was run
+    spec = replace(stored_spec(campaign, record, Start()), data=data_fingerprints(campaign))
     trial = Trial(spec, resolve_settings(dict(spec.settings)), store, lambda report: True)
     return open_source(trial, Ingredient(record.study, place_of(store, key), key, record.number))
 

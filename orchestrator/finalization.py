@@ -237,7 +237,7 @@ def _unfinished(study: StudyRecord | None) -> Iterator[str]:
     elif waiting or study.finished < study.budget:
         yield f"has {study.finished} of {max(study.budget, len(study.trials))} trials"
     elif study.result is not None and not study.result.promoted:
-        yield "has a better trial than the promoted one"
+        yield "has no promoted trial yet" if study.promoted is None else "has a better trial than the promoted one"
 
 
 def _occasion() -> Occasion:

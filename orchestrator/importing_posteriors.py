@@ -13,7 +13,7 @@ from orchestrator.home import Home
 from orchestrator.import_study import Import, refuse_name, with_import
 from search_spaces.axes.features import Units
 from search_spaces.campaign import Campaign
-from search_spaces.errors import DataError, Mistake, StoreError, UserError
+from search_spaces.errors import DataError, Mistake, StoreError, UserError, some
 from trainers.artifacts import Utterance
 from trainers.data.audio import duration
 from trainers.data.labels import Alphabet
@@ -23,7 +23,7 @@ from trainers.data.sealed import SealedSet
 from trainers.imported_labels import find_units, name_columns, read_names
 from trainers.imported_posteriors import describe, keep_imported, load_imported
 from trainers.log_probabilities import KINDS, Kind
-from trainers.outside_posteriors import TOLD, Given, Survey, arrange, some, survey, write_split
+from trainers.outside_posteriors import TOLD, Given, Survey, arrange, survey, write_split
 from trainers.posteriors_files import LABELS
 from trainers.store import Store, reason
 

@@ -12,9 +12,8 @@ from typing import Any
 
 from orchestrator.record import TrialRecord
 from search_spaces.axes.decoding import DecodingSettings
-from search_spaces.errors import StoreError
 from search_spaces.space import Axis, Categorical, Space, Value
-from trainers.outcomes import UtteranceErrors, load_errors
+from trainers.outcomes import UtteranceErrors, find_errors
 from trainers.scoring.paired import Gain, gain_of_counts
 from trainers.store import Store
 
@@ -55,10 +54,7 @@ def errors_in(store: Store) -> ErrorsOf:
 
     def errors_of(trial: TrialRecord) -> UtteranceErrors | None:
         if trial.key not in known:
-            try:
-                known[trial.key] = load_errors(store.path("outcomes", trial.key))
-            except StoreError:
-                known[trial.key] = None
+            known[trial.key] = find_errors(store.path("outcomes", trial.key))
         return known[trial.key]
 
     return errors_of

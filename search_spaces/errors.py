@@ -23,6 +23,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+_SHOWN = 5
+
 
 class UserError(Exception):
     """Something the user can mend; the message says what is wrong, where, and what would be right."""
@@ -115,3 +117,9 @@ class StudyMismatchError(UserError):
 
 class StoreError(UserError):
     """A folder or database of the store that cannot be read or written."""
+
+
+def some(names: Sequence[str]) -> str:
+    """The first few of many names, and how many more there are, for messages."""
+    shown = ", ".join(names[:_SHOWN])
+    return shown if len(names) <= _SHOWN else f"{shown} and {len(names) - _SHOWN} more"

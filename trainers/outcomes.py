@@ -79,6 +79,14 @@ def load_outcome(folder: Path) -> TrialOutcome:
     return TrialOutcome.of(json.loads((folder / OUTCOME).read_text(encoding="utf-8")))
 
 
+def find_errors(folder: Path) -> UtteranceErrors | None:
+    """What `load_errors` gives; None where they are not there."""
+    try:
+        return load_errors(folder)
+    except StoreError:
+        return None
+
+
 def load_errors(folder: Path) -> UtteranceErrors:
     """The word errors of every utterance of an outcome.
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from search_spaces.errors import DataError, Mistake
+from search_spaces.errors import DataError, Mistake, some
 from trainers.artifacts import Utterance
 from trainers.data.matrix_sets import MatrixSet
 from trainers.emission import write_posteriors
@@ -15,7 +15,6 @@ from trainers.log_probabilities import KINDS, Kind, as_log_probs, fits, sums
 
 TOLD = "posteriors.json"
 """The file in which `orchestrator export-posteriors` says what the posteriors beside it are."""
-_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,8 +181,3 @@ def _refuse_other_order(matrices: MatrixSet, utterances: Sequence[Utterance], ma
                 f"({utterance.id}): another order, or another set; add their 'ids'"
             )
             raise DataError(matrices.place, [Mistake(0, "", wrong)])
-
-
-def some(names: Sequence[str]) -> str:
-    """The first few of many names, for messages."""
-    return ", ".join(names[:_SHOWN]) + (" ..." if len(names) > _SHOWN else "")

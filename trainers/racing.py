@@ -26,7 +26,7 @@ PARTS = 16
 _SHOWN = 2.0  # seconds that a set takes, from which on its parts are reported
 
 
-class Search(Protocol):
+class PartSearch(Protocol):
     """What decodes a part of a set at several points."""
 
     def decode(self, posteriors: Posteriors, points: Sequence[DecodingSettings]) -> list[list[Hypothesis]]:
@@ -102,7 +102,7 @@ def rival_errors(store: Store, race: Race, ids: Sequence[str], references: Seque
 
 
 def decode_in_parts(
-    search: Search, posteriors: Posteriors, references: Sequence[str], trials: Sequence[Trial]
+    search: PartSearch, posteriors: Posteriors, references: Sequence[str], trials: Sequence[Trial]
 ) -> Iterator[tuple[Racer, Elimination | None]]:
     """Decode a set for trials that share a search.
 

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from search_spaces.errors import CheckpointError, PosteriorsError
+from search_spaces.errors import CheckpointError, PosteriorsError, some
 from trainers.artifacts import Posteriors
 from trainers.checkpoint import Checkpoint, load_checkpoint
 from trainers.data.features import PackedFeatures
@@ -30,7 +30,6 @@ from trainers.emission import (
 )
 from trainers.imported_posteriors import DESCRIPTION, ImportedPosteriors, load_imported
 from trainers.model.network import Network
-from trainers.outside_posteriors import some
 from trainers.spec import Ingredient
 from trainers.store import digest
 from trainers.trial import Split, Trial

@@ -58,8 +58,9 @@ def command(
     champion = champion_among(home, campaign.name, studies)
     who = boards.read_speakers(campaign.data.dev) if speakers else None
     table = arrange(boards.leaderboard(studies, champion, campaign, evidence, who), order, filters)
-    written = {csv: formats.as_csv, markdown: formats.as_markdown, latex: formats.as_latex}
-    for file, form in written.items():
+    if csv is not None:
+        write_text(csv, formats.as_csv(table))
+    for file, form in ((markdown, formats.as_markdown), (latex, formats.as_latex)):
         if file is not None:
             write_text(file, form(table, campaign.name))
     if as_json:

@@ -11,9 +11,9 @@ from typing import Any
 from orchestrator.confirmed import replicates
 from orchestrator.leaderboard.competition import competitors, flattery
 from orchestrator.record import StudyRecord, TrialRecord
-from search_spaces.errors import StoreError, UserError
+from search_spaces.errors import UserError
 from trainers.data.manifest import read_manifest
-from trainers.outcomes import FINALS, UtteranceErrors, final_key, load_errors
+from trainers.outcomes import FINALS, UtteranceErrors, final_key, find_errors
 
 SAMPLE = 20
 """Trials of a study whose errors by utterance are read; 20 tell a standard deviation to a sixth."""
@@ -68,15 +68,15 @@ def _read(study: StudyRecord, outcomes: Path) -> Evidence:
     result = study.result
     if result is None:
         return Evidence(missing="no trial is complete")
-    dev = _load(outcomes / result.key) if result.key else None
+    dev = find_errors(outcomes / result.key) if result.key else None
     if dev is None:
         return Evidence(missing=f"what trial {result.number} recognised is not in the store of this folder")
-    found = [_load(outcomes / trial.key) for trial in _sample(study) if trial.key]
+    found = [find_errors(outcomes / trial.key) for trial in _sample(study) if trial.key]
     sample = [errors for errors in found if errors is not None and errors.comparable(dev)]
     known = Evidence(dev, sample=sample, **_confirmed(study, sample, dev, outcomes))
     if result.final is None:
         return known
-    test = _load(outcomes.with_name(FINALS) / final_key(result.final.test_set, result.key))
+    test = find_errors(outcomes.with_name(FINALS) / final_key(result.final.test_set, result.key))
     return replace(known, test=test, looks=result.final.look)
 
 
@@ -84,20 +84,13 @@ def _confirmed(
     study: StudyRecord, sample: Sequence[UtteranceErrors], dev: UtteranceErrors, outcomes: Path
 ) -> dict[str, Any]:
     """What is known of a configuration by its seeds; nothing where one of them or the noise of the choice is not."""
-    found = [_load(outcomes / trial.key) for trial in replicates(study)]
+    found = [find_errors(outcomes / trial.key) for trial in replicates(study)]
     alike = [errors for errors in found if errors is not None and errors.comparable(dev)]
     chosen = study.result is not None and study.result.confirms is not None
     flattered = flattery(study, sample) if chosen else 0.0
     if len(alike) < len(found) or flattered is None:
         return {}
     return {"confirmed": alike, "flattered": flattered}
-
-
-def _load(folder: Path) -> UtteranceErrors | None:
-    try:
-        return load_errors(folder)
-    except StoreError:
-        return None
 
 
 def read_speakers(manifest: Path) -> Mapping[str, str]:

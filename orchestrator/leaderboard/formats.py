@@ -41,13 +41,8 @@ def rounded(table: pd.DataFrame) -> pd.DataFrame:
     return table.round({name: column.kind.digits for name, column in COLUMNS.items() if column.kind.digits is not None})
 
 
-def as_csv(table: pd.DataFrame, campaign: str) -> str:
-    """Every column; what `pandas.read_csv` makes of it is the same table.
-
-    Args:
-        table: The leaderboard.
-        campaign: Its name, which stands in the command of every row.
-    """
+def as_csv(table: pd.DataFrame) -> str:
+    """Every column; what `pandas.read_csv` makes of it is the same table."""
     return rounded(table).to_csv(index=False)
 
 
@@ -148,8 +143,29 @@ def over_seeds(row: Mapping[Any, Any]) -> str:
     return "" if pd.isna(row["dev_mean"]) else f"{row['dev_mean']:.1f} ± {row['dev_sd']:.1f} ({row['replicates']})"
 
 
+def with_half(row: Mapping[Any, Any], name: str, stem: str, sign: str = "", plus_minus: str = " ± ") -> str:
+    """A value ± half of its interval; empty where there is none.
+
+    Args:
+        row: A row of the leaderboard.
+        name: Column of the value.
+        stem: What the columns of the interval's ends begin with.
+        sign: ``+`` writes the sign of every value.
+        plus_minus: What stands between the two.
+    """
+    if pd.isna(row[name]):
+        return ""
+    low, high = row[f"{stem}_low"], row[f"{stem}_high"]
+    return f"{row[name]:{sign}.1f}" + ("" if pd.isna(low) else f"{plus_minus}{(high - low) / 2:.1f}")
+
+
+def probability(value: float) -> str:
+    """A probability for reading."""
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
 def _probability(row: Mapping[Any, Any], name: str) -> str:
-    return "" if pd.isna(row[name]) else "< 0.001" if row[name] < 0.001 else f"{row[name]:.3f}"
+    return "" if pd.isna(row[name]) else probability(row[name])
 
 
 def _trials(row: Mapping[Any, Any], name: str) -> str:

@@ -8,7 +8,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from orchestrator.leaderboard.formats import over_seeds
+from orchestrator.leaderboard.formats import over_seeds, with_half
 from orchestrator.leaderboard.view import notes
 from orchestrator.tables import plain_table
 
@@ -87,8 +87,4 @@ def _short(seconds: float) -> str:
 
 
 def _half(row: Mapping[Any, Any], name: str, stem: str, sign: str = "") -> str:
-    """A value and half its interval."""
-    if pd.isna(row[name]):
-        return ""
-    low, high = row[f"{stem}_low"], row[f"{stem}_high"]
-    return f"{row[name]:{sign}.1f}" + ("" if pd.isna(low) else f" ±{(high - low) / 2:.1f}")
+    return with_half(row, name, stem, sign, " ±")

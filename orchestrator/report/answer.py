@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from orchestrator.leaderboard.comparison import Ground, Verdict
+from orchestrator.leaderboard.formats import probability, with_half
 from orchestrator.record import TrialRecord
 from orchestrator.tables import duration
 
@@ -58,18 +59,9 @@ def _sentence_case(text: str) -> str:
     return f"{text[0].upper()}{text[1:]}"
 
 
-def signed(value: float) -> str:
-    """A difference in points, with its sign."""
-    return f"{value:+.1f}".replace("-", "−")
-
-
 def half(row: Row, column: str, stem: str, sign: str = "") -> str:
-    """A value ± half of its interval; empty where there is none."""
-    if pd.isna(row[column]):
-        return ""
-    value = signed(row[column]) if sign else f"{row[column]:.1f}"
-    low, high = row[f"{stem}_low"], row[f"{stem}_high"]
-    return value if pd.isna(low) else f"{value} ± {(high - low) / 2:.1f}"
+    """A value ± half of its interval, with a minus as printers set it; empty where there is none."""
+    return with_half(row, column, stem, sign).replace("-", "−")
 
 
 def cost(row: Row) -> str:
@@ -135,7 +127,8 @@ def _rate(row: Row) -> str:
 
 
 def _probability(value: float) -> str:
-    return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
+    written = probability(value)
+    return f"p {written}" if written.startswith("<") else f"p = {written}"
 
 
 def _states(row: Row) -> str:

@@ -15,12 +15,12 @@ from orchestrator.start import schema_of
 from orchestrator.stored import in_order, stored_studies
 from orchestrator.surface import ErrorsOf, Surface, errors_in, find_surface
 from search_spaces.campaign import Campaign
-from search_spaces.errors import StoreError, UserError
+from search_spaces.errors import UserError
 from trainers.artifacts import Utterance
 from trainers.data.manifest import read_manifest
 from trainers.data.sealed import SealedSet
 from trainers.ledger import Ledger, Look
-from trainers.outcomes import FINALS, UtteranceErrors, final_key, load_errors
+from trainers.outcomes import FINALS, UtteranceErrors, final_key, find_errors
 from trainers.store import Store
 
 
@@ -122,10 +122,7 @@ def errors_on_test(store: Store) -> ErrorsOf:
     def errors_of(trial: TrialRecord) -> UtteranceErrors | None:
         if trial.final is None:
             return None
-        try:
-            return load_errors(store.path(FINALS, final_key(trial.final.test_set, trial.key)))
-        except StoreError:
-            return None
+        return find_errors(store.path(FINALS, final_key(trial.final.test_set, trial.key)))
 
     return errors_of
 

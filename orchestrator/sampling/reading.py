@@ -24,11 +24,10 @@ from sqlalchemy.engine import Engine
 
 from orchestrator.record import StudyRecord, TrialRecord
 from orchestrator.sampling.records import study_record, trial_record
+from search_spaces.replicates import SEED
 
 Choice = Callable[[StudyRecord], Iterable[int]]
 """Numbers of the trials of a study that are to be read whole."""
-
-SEED = "train.seed"
 
 _NOTED = ("outcome", "started", "overrides", "error", "run_id", "deaths", "repeats")
 _EPOCHS = re.compile(r'"epochs": \[[^\]]*\]')  # of an outcome; within text a quotation mark has a backslash before it

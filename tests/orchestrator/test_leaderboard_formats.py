@@ -43,7 +43,7 @@ def table():
 
 
 def test_every_column_survives_a_csv_file_and_pandas(table):
-    read = pd.read_csv(io.StringIO(as_csv(table, "c_1")), keep_default_na=False, na_values=[""])
+    read = pd.read_csv(io.StringIO(as_csv(table)), keep_default_na=False, na_values=[""])
     assert list(read.columns) == list(COLUMNS)
     written = rounded(table)
     for name, column in COLUMNS.items():
@@ -61,7 +61,7 @@ def test_a_rate_is_rounded_once_wherever_a_reader_sees_it():
     for text in (console.file.getvalue(), as_markdown(found, "c"), as_latex(found, "c")):
         assert "20.8" in text
         assert "20.9" not in text
-    assert "20.85" in as_csv(found, "c")
+    assert "20.85" in as_csv(found)
 
 
 def test_json_holds_every_column_and_null_where_nothing_is_known(table):
@@ -133,7 +133,7 @@ def test_a_table_without_comparisons_says_nothing_about_them():
 
 def test_nothing_at_all_is_written_in_every_format():
     empty = leaderboard([])
-    assert as_csv(empty, "c").strip().split(",") == list(COLUMNS)
+    assert as_csv(empty).strip().split(",") == list(COLUMNS)
     assert json.loads(as_json(empty)) == []
     assert "| study |" in as_markdown(empty, "c")
     assert r"\bottomrule" in as_latex(empty, "c")

@@ -128,8 +128,8 @@ class Bench:
             self._ranks = ranked([score_set(references, (one.text for one in each)).errors for each in found])
         return self._ranks
 
-    def average(self, name: str, rule: WeightRule, references: Sequence[str]) -> tuple[Checkpoint, str]:
-        """The mean of a member's kept epochs as a checkpoint in the store, and its key.
+    def average(self, name: str, rule: WeightRule, references: Sequence[str]) -> tuple[str, Checkpoint]:
+        """The mean of a member's kept epochs as a checkpoint in the store: its key, and the checkpoint.
 
         Raises:
             FusionError: It kept none, or has no network.
@@ -138,8 +138,7 @@ class Bench:
         if not isinstance(source, CheckpointSource):
             raise FusionError([f"{name} has no network whose weights could be averaged"])
         features = self._trial.load(self._split, source.checkpoint.features).features
-        key, checkpoint = average_epochs(self._trial.store, name, source.checkpoint, rule, features, references)
-        return checkpoint, key
+        return average_epochs(self._trial.store, name, source.checkpoint, rule, features, references)
 
     def decode_member(self, name: str, decoding: DecodingSettings) -> list[Hypothesis]:
         """What the decoder finds in a member's posteriors."""

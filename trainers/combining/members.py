@@ -5,12 +5,11 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from search_spaces.errors import FusionError
+from search_spaces.errors import FusionError, some
 from trainers.artifacts import Hypothesis, Posteriors
 from trainers.data.labels import Alphabet
 
 _TOLERANCE = 1e-2  # of a frame's total probability: half precision is within 2e-3
-_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +88,7 @@ class Pool:
         """
         without = [name for name in self.ids if not member.hypotheses.get(name)]
         if without:
-            raise FusionError([f"{member.name} has no hypothesis of {_some(without)}"])
+            raise FusionError([f"{member.name} has no hypothesis of {some(without)}"])
         return [list(member.hypotheses[name][:count]) for name in self.ids]
 
 
@@ -99,12 +98,12 @@ def _missing(members: Sequence[Member], ids: Sequence[str]) -> list[str]:
     faults = []
     if len(everything) > len(ids):
         asked = set(ids)
-        faults.append(f"the set that is asked for lacks {_some([name for name in everything if name not in asked])}")
+        faults.append(f"the set that is asked for lacks {some([name for name in everything if name not in asked])}")
     for member in members:
         there = set(member.posteriors.ids)
         lacking = [name for name in everything if name not in there]
         if lacking:
-            faults.append(f"{member.name} lacks {_some(lacking)}")
+            faults.append(f"{member.name} lacks {some(lacking)}")
     return faults
 
 
@@ -126,7 +125,7 @@ def difference(one: str, labels: set[str], other: str, others: set[str]) -> str:
         others: The second.
     """
     parts = [
-        f"{name} alone: {_some(sorted(map(repr, extra)))}"
+        f"{name} alone: {some(sorted(map(repr, extra)))}"
         for name, extra in ((one, labels - others), (other, others - labels))
         if extra
     ]
@@ -150,7 +149,7 @@ def _unsound(member: Member) -> list[str]:
     empty = np.flatnonzero(np.diff(posteriors.offsets) == 0)
     faults = []
     if len(empty):
-        faults.append(f"{member.name} has no frame of {_some([posteriors.ids[index] for index in empty])}")
+        faults.append(f"{member.name} has no frame of {some([posteriors.ids[index] for index in empty])}")
     elif len(wrong):
         start, end = posteriors.offsets[wrong[0]], posteriors.offsets[wrong[0] + 1]
         frame = int(np.flatnonzero(~right[start:end])[0])
@@ -172,12 +171,5 @@ def _in_order(member: Member, ids: tuple[str, ...]) -> Member:
         )
     if posteriors.ids != ids:
         places = {name: index for index, name in enumerate(posteriors.ids)}
-        parts = [posteriors[places[name]] for name in ids]
-        offsets = np.cumsum([0, *map(len, parts)]).astype(np.int64)
-        posteriors = replace(posteriors, ids=ids, log_probs=np.concatenate(parts), offsets=offsets)
+        posteriors = posteriors.take([places[name] for name in ids])
     return member if posteriors is member.posteriors else replace(member, posteriors=posteriors)
-
-
-def _some(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:_SHOWN])
-    return shown if len(names) <= _SHOWN else f"{shown} and {len(names) - _SHOWN} more"

@@ -2,6 +2,7 @@
 
 from math import gcd
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -14,10 +15,7 @@ def sampling_rate(path: Path) -> int:
     Raises:
         ValueError: It cannot be read as audio.
     """
-    try:
-        return int(soundfile.info(path).samplerate)
-    except (soundfile.LibsndfileError, OSError) as error:
-        raise ValueError(f"cannot be read as audio: {error}") from error
+    return int(_info(path).samplerate)
 
 
 def duration(path: Path) -> float:
@@ -26,8 +24,12 @@ def duration(path: Path) -> float:
     Raises:
         ValueError: It cannot be read as audio.
     """
+    return float(_info(path).duration)
+
+
+def _info(path: Path) -> Any:
     try:
-        return float(soundfile.info(path).duration)
+        return soundfile.info(path)
     except (soundfile.LibsndfileError, OSError) as error:
         raise ValueError(f"cannot be read as audio: {error}") from error
 

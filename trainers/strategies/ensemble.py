@@ -162,7 +162,7 @@ def _average(
     found = [(name, score_set(references, _texts(bench.decode_member(name, decoding)))) for name in bench.sources]
     alone = tuple(sorted(found, key=lambda pair: (pair[1].errors, pair[0])))
     best = alone[0][0]
-    run, key = bench.average(best, rule, references)
+    key, run = bench.average(best, rule, references)
     source, hypotheses = bench.decode_checkpoint(key, decoding)
     chosen = f"mean of {', '.join(run.training['averaged'])}"
     report = EnsembleReport(rule.name, (bench.part(best, 1.0),), chosen, 1, alone)
