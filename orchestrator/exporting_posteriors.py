@@ -17,9 +17,9 @@ from search_spaces.errors import StoreError, UserError
 from trainers.artifacts import Posteriors
 from trainers.data.labels import BLANK
 from trainers.emission import load_posteriors
-from trainers.outside_posteriors import TOLD
+from trainers.exchange.given_posteriors import TOLD
+from trainers.exchange.posterior_files import FORMS
 from trainers.pipeline import resolve_settings
-from trainers.posteriors_files import FORMS
 from trainers.source import Source, open_source
 from trainers.spec import Ingredient, TrialOutcome
 from trainers.store import Store, reason
@@ -66,7 +66,7 @@ def export_posteriors(
         campaign: The campaign.
         record: A complete trial.
         splits: Of which splits.
-        form: A name of `trainers.posteriors_files.FORMS`.
+        form: A name of `trainers.exchange.posterior_files.FORMS`.
         folder: Where to.
         store: Where artifacts are.
 

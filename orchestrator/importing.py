@@ -21,8 +21,8 @@ from trainers.data.batches import make_batch
 from trainers.data.labels import Alphabet
 from trainers.data.manifest import read_manifest
 from trainers.data.sets import load_set
-from trainers.foreign import fit_weights, read_weights
-from trainers.imported_labels import read_labels
+from trainers.exchange.foreign_weights import fit_weights, read_weights
+from trainers.exchange.labels import read_labels
 from trainers.model.build import build_network
 from trainers.model.contract import check_contract
 from trainers.model.own import OwnNetwork, source_digest

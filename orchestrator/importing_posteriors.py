@@ -20,11 +20,11 @@ from trainers.data.labels import Alphabet
 from trainers.data.manifest import read_manifest
 from trainers.data.matrix_sets import SUFFIXES, MatrixSet, open_matrices
 from trainers.data.sealed import SealedSet
-from trainers.imported_labels import find_units, name_columns, read_names
-from trainers.imported_posteriors import describe, keep_imported, load_imported
-from trainers.log_probabilities import KINDS, Kind
-from trainers.outside_posteriors import TOLD, Given, Survey, arrange, survey, write_split
-from trainers.posteriors_files import LABELS
+from trainers.exchange.given_posteriors import TOLD, Given, Survey, arrange, survey, write_split
+from trainers.exchange.imported_posteriors import describe, keep_imported, load_imported
+from trainers.exchange.labels import find_units, name_columns, read_names
+from trainers.exchange.log_probabilities import KINDS, Kind
+from trainers.exchange.posterior_files import LABELS
 from trainers.store import Store, reason
 
 SPLITS = ("dev", "train", "test")

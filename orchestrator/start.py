@@ -11,7 +11,7 @@ from search_spaces.errors import UserError
 from search_spaces.schema import StrategySchema
 from search_spaces.space import Value
 from trainers.checkpoint import keep_checkpoint, load_checkpoint
-from trainers.imported_posteriors import DESCRIPTION, keep_imported, load_imported
+from trainers.exchange.imported_posteriors import DESCRIPTION, keep_imported, load_imported
 from trainers.spec import IMPORTED_POSTERIORS, Ingredient, TrialSpec
 from trainers.store import Store
 from trainers.strategies import find_strategy

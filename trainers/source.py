@@ -28,7 +28,7 @@ from trainers.emission import (
     posteriors_key,
     write_posteriors,
 )
-from trainers.imported_posteriors import DESCRIPTION, ImportedPosteriors, load_imported
+from trainers.exchange.imported_posteriors import DESCRIPTION, ImportedPosteriors, load_imported
 from trainers.model.network import Network
 from trainers.spec import Ingredient
 from trainers.store import digest

@@ -7,7 +7,7 @@ import click
 
 if TYPE_CHECKING:  # what reads them is imported only where it is used
     from search_spaces.axes.features import Units
-    from trainers.log_probabilities import Kind
+    from trainers.exchange.log_probabilities import Kind
 
 
 @click.command()

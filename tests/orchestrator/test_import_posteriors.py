@@ -21,8 +21,8 @@ from trainers.artifacts import Posteriors
 from trainers.data.manifest import read_manifest
 from trainers.data.matrix_sets import open_matrices
 from trainers.emission import load_posteriors
-from trainers.imported_posteriors import load_imported
-from trainers.posteriors_files import FORMS
+from trainers.exchange.imported_posteriors import load_imported
+from trainers.exchange.posterior_files import FORMS
 
 LABELS = ["▁GO", "<blk>", "▁NO", "▁STOP", "▁YES"]
 BLANK = 1

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from search_spaces.errors import DataError
-from trainers.imported_labels import find_units, name_columns, read_labels, read_names
+from trainers.exchange.labels import find_units, name_columns, read_labels, read_names
 
 
 @pytest.mark.parametrize(

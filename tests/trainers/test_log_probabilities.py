@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainers.log_probabilities import KINDS, as_log_probs, fits, sums
+from trainers.exchange.log_probabilities import KINDS, as_log_probs, fits, sums
 
 shapes = {"frames": st.integers(1, 6), "labels": st.integers(2, 9), "seed": st.integers(0, 9999)}
 

@@ -20,7 +20,7 @@ from trainers.data.sets import load_set
 from trainers.decoding.language_model import build_language_model
 from trainers.decoding.texts import read_lines, read_sentences
 from trainers.decoding.word_list import read_word_list, words_of_arpa
-from trainers.imported_labels import read_labels
+from trainers.exchange.labels import read_labels
 from trainers.ledger import Ledger, Occasion, Submission
 from trainers.trial import Trial
 

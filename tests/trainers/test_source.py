@@ -9,7 +9,7 @@ from search_spaces.sealing import SealedFile
 from trainers.data.labels import Alphabet
 from trainers.data.sealed import SealedSet
 from trainers.emission import write_posteriors
-from trainers.imported_posteriors import DESCRIPTION, describe, keep_imported, load_imported
+from trainers.exchange.imported_posteriors import DESCRIPTION, describe, keep_imported, load_imported
 from trainers.pipeline import run_trial
 from trainers.prior import label_prior
 from trainers.source import CheckpointSource, ImportedSource, checkpoint_of, open_source

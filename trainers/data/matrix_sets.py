@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from search_spaces.errors import DataError, Mistake
 from trainers.data.matrices import can_read_arks, index_ark, read_ark
 from trainers.data.scp import read_scp
-from trainers.log_probabilities import Kind
+from trainers.exchange.log_probabilities import Kind
 
 SUFFIXES = (".npz", ".scp", ".ark")
 _KINDS: Mapping[str, Kind | None] = {

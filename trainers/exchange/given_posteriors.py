@@ -11,7 +11,7 @@ from search_spaces.errors import DataError, Mistake, some
 from trainers.artifacts import Utterance
 from trainers.data.matrix_sets import MatrixSet
 from trainers.emission import write_posteriors
-from trainers.log_probabilities import KINDS, Kind, as_log_probs, fits, sums
+from trainers.exchange.log_probabilities import KINDS, Kind, as_log_probs, fits, sums
 
 TOLD = "posteriors.json"
 """The file in which `orchestrator export-posteriors` says what the posteriors beside it are."""

@@ -9,8 +9,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from search_spaces.errors import CheckpointError, DataError
-from trainers.foreign import fit_weights, read_weights
-from trainers.imported_labels import read_labels
+from trainers.exchange.foreign_weights import fit_weights, read_weights
+from trainers.exchange.labels import read_labels
 
 
 class Opens:

@@ -9,7 +9,7 @@ from search_spaces.errors import DataError
 from trainers.artifacts import Utterance
 from trainers.data.matrix_sets import MatrixSet
 from trainers.emission import load_posteriors
-from trainers.outside_posteriors import arrange, survey, write_split
+from trainers.exchange.given_posteriors import arrange, survey, write_split
 
 HALF = np.log(np.full((3, 2), 0.5))
 
@@ -41,7 +41,7 @@ def test_last_parts_that_are_not_alone_name_nothing():
 def test_what_is_missing_is_named_and_what_is_too_much_is_left_out_aloud():
     names = [f"u{number}" for number in range(8)]
     with pytest.raises(
-        DataError, match=r"lacks 7 of the 8 utterances of dev: u1, u2, u3, u4, u5 \.\.\.; it has 1 othe"
+        DataError, match="lacks 7 of the 8 utterances of dev: u1, u2, u3, u4, u5 and 2 more; it has 1 others: z"
     ):
         arrange(set_of({"u0": HALF, "z": HALF}), utterances(*names), "dev")
     found = arrange(set_of({"z": HALF, "u1": HALF, "u0": HALF}), utterances("u0", "u1"), "dev")
