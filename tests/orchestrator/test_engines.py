@@ -64,7 +64,17 @@ def drain(engine):
 
 
 def processes():
-    return [p for p in psutil.Process().children(recursive=True) if "resource_tracker" not in " ".join(p.cmdline())]
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        try:
+            tracker = "resource_tracker" in " ".join(process.cmdline())
+        except psutil.ZombieProcess:
+            tracker = False
+        except psutil.NoSuchProcess:  # it ended since it was listed
+            continue
+        if not tracker:
+            found.append(process)
+    return found
 
 
 def test_a_job_reports_every_epoch_and_finishes(engine, job):
