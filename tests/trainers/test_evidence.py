@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from search_spaces.axes.decoding import DecodingSettings
 from tests.trainers.made_members import ALPHABETS, member
+from trainers.artifacts import Hypothesis
 from trainers.combining import evidence
 from trainers.combining.evidence import Evidence
 from trainers.combining.members import Member, Pool
@@ -121,8 +122,7 @@ def test_the_best_hypothesis_is_that_of_the_formula_at_every_point(asked):
 def test_where_no_member_can_write_all_those_stay_that_the_most_weight_can_write():
     texts = {"u0": "C", "u1": "A", "u2": "A"}  # the one member writes no C, the other has too few frames for two words
     lists = [
-        {name: [member("x").hypotheses[name][0].__class__(name, text)] for name, text in each.items()}
-        for each in (texts, {**texts, "u0": "AB BA"})
+        {name: [Hypothesis(name, text)] for name, text in each.items()} for each in (texts, {**texts, "u0": "AB BA"})
     ]
     word, short = member("w", 1, "word"), member("s", 2, "char", frames=(2, 9, 9))
     pool = Pool.of(

@@ -210,13 +210,15 @@ def test_a_library_of_other_sources_is_not_used(language, monkeypatch):
         library.cache_clear()
 
 
+class Wrong(Kernel):
+    """A kernel that searches at another weight than it was asked to."""
+
+    def decode_points(self, posteriors, points):
+        return super().decode_points(posteriors, [point.model_copy(update={"beta": 9.0}) for point in points])
+
+
 def test_a_kernel_that_differs_is_never_believed(language, monkeypatch):
     posteriors = random_posteriors(len(language.alphabet), 4, np.random.default_rng(5))
-
-    class Wrong(Kernel):
-        def decode_points(self, posteriors, points):
-            return super().decode_points(posteriors, [point.model_copy(update={"beta": 9.0}) for point in points])
-
     monkeypatch.setattr(searching, "Kernel", Wrong)
     with pytest.warns(RuntimeWarning, match="the kernel differs from it"):
         searched = search_set(language.alphabet, language.files, posteriors, [POINT])
@@ -237,11 +239,6 @@ def test_a_set_searched_in_parts_is_the_set_searched_at_once_whatever_the_order(
 
 def test_once_the_kernel_differs_pyctcdecode_searches_the_other_parts_too(language, monkeypatch):
     posteriors = random_posteriors(len(language.alphabet), 4, np.random.default_rng(5))
-
-    class Wrong(Kernel):
-        def decode_points(self, posteriors, points):
-            return super().decode_points(posteriors, [point.model_copy(update={"beta": 9.0}) for point in points])
-
     monkeypatch.setattr(searching, "Kernel", Wrong)
     with Search(language.alphabet, language.files) as search, BeamDecoder(language.alphabet, language.files) as wanted:
         with pytest.warns(RuntimeWarning, match="the kernel differs from it"):

@@ -4,7 +4,7 @@ import zipfile
 import kaldiio
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from search_spaces.errors import DataError, UserError
@@ -129,7 +129,7 @@ def bytes_of(form, folder):
 
 
 @pytest.mark.parametrize("form", ["npy", "ark", "text.ark", "packed.npz", "npz"])
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_a_broken_file_is_refused_in_words_or_read_and_never_crashes(tmp_path_factory, form, data):
     folder = tmp_path_factory.mktemp("fuzz")
