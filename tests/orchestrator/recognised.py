@@ -10,6 +10,17 @@ from trainers.spec import TrialOutcome
 
 WORDS = 10  # of an utterance
 
+# errors of utterances: a system, one that is better, one that is not to be told from it, and one that is worse
+BASE = [2, 3, 1, 4, 2, 3, 2, 1, 3, 2] * 4
+BETTER = [max(0, errors - 1) for errors in BASE]
+TIED = [errors + (1 if number % 4 == 0 else -1 if number % 4 == 2 else 0) for number, errors in enumerate(BASE)]
+WORSE = [errors + 1 for errors in BASE]
+
+
+def wer(errors):
+    """Percent of the words of utterances that have these errors."""
+    return 100 * sum(errors) / (WORDS * len(errors))
+
 
 def recognised(errors, prefix="u"):
     """Utterances of ten words each, the first few of which were taken for others."""

@@ -12,6 +12,7 @@ from orchestrator.record import StudyRecord, TrialRecord, TrialState
 from search_spaces.axes.decoding import DecodingSettings, LanguageModelSettings
 from search_spaces.campaign import StudyDefinition
 from search_spaces.space import Axis, Categorical, Float, Int, Space
+from tests.orchestrator.made_surface import WIDER
 from trainers.artifacts import Posteriors, Score
 from trainers.data.labels import Alphabet
 from trainers.decoding.language_model import build_language_model
@@ -107,9 +108,6 @@ def test_a_language_model_that_hurts_is_named_for_the_posteriors_it_hurts():
 
 def test_a_study_without_trials_says_nothing():
     assert said_of(STUDY, study()) == ()
-
-
-WIDER = {"decoding.token_min_logp": -7.0, "decoding.beam_prune_logp": -20.0, "decoding.beam_width": 100}
 
 
 def searched_again(*pairs, words=10):

@@ -7,7 +7,7 @@ from statistics import fmean
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from rich.console import Console
 
@@ -25,7 +25,7 @@ from orchestrator.seed_noise import seed_noise
 from search_spaces.campaign import Campaign, ConfirmSettings, DataFiles, StudyDefinition
 from search_spaces.replicates import SEED
 from search_spaces.space import Axis, Categorical, Float, Space
-from tests.orchestrator.recognised import recognised, study
+from tests.orchestrator.recognised import BASE, recognised, study
 from trainers.artifacts import Score
 from trainers.scoring.bootstrap import bootstrap_difference
 from trainers.scoring.selection import measurement_noise, optimism
@@ -120,8 +120,7 @@ def test_the_promoted_run_is_of_the_lowest_mean_and_none_of_its_configuration_is
 def test_a_configuration_of_which_a_run_did_not_come_to_its_end_is_not_ranked(record, state, data):
     """The mean of the others would be one over survivors."""
     again = [one.number for one in record.trials if one.confirms is not None]
-    if not again:
-        return
+    assume(again)
     lost = data.draw(st.sampled_from(again))
     origin = record.trials[lost].confirms
     trials = tuple(replace(one, state=state, outcome=None) if one.number == lost else one for one in record.trials)
@@ -285,8 +284,6 @@ def test_runs_that_confirm_keep_their_weights_until_one_of_them_is_promoted():
 
 # the leaderboard
 
-BASE = [2, 3, 1, 4, 2, 3, 2, 1, 3, 2] * 3
-
 
 def test_a_mean_that_was_chosen_among_several_is_corrected_as_the_lowest_of_means():
     done = decided([180, 185], {0: [200, 210, 220], 1: [220, 230, 240]})
@@ -351,7 +348,7 @@ def test_a_reader_is_told_of_unequal_searches_and_of_the_fresh_seeds(table):
 
 
 def test_a_baseline_without_seeds_beside_a_study_with_them_is_said(table):
-    table["compared_on"] = ["", str(Ground.DEV)] if table["study"][0] == "base" else [str(Ground.DEV), ""]
+    table.loc[table["study"] == "s", "compared_on"] = str(Ground.DEV)
     assert "the baseline was not confirmed with fresh seeds, so that one run of it is compared with one of s" in list(
         notes(table)
     )

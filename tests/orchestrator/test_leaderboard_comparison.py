@@ -14,7 +14,7 @@ from orchestrator.leaderboard.formats import as_markdown
 from orchestrator.leaderboard.view import notes
 from orchestrator.record import FinalScore
 from search_spaces.campaign import Campaign, DataFiles, StudyDefinition
-from tests.orchestrator.recognised import alone, recognised, study
+from tests.orchestrator.recognised import BASE, BETTER, TIED, WORSE, alone, recognised, study, wer
 from trainers.artifacts import Hypothesis, Score
 from trainers.outcomes import final_key, write_outcome
 from trainers.scoring.alignment import align
@@ -23,10 +23,6 @@ from trainers.scoring.matched_pairs import matched_pairs
 from trainers.scoring.multiplicity import holm
 from trainers.scoring.selection import measurement_noise, optimism
 
-BASE = [2, 3, 1, 4, 2, 3, 2, 1, 3, 2] * 4
-BETTER = [max(0, errors - 1) for errors in BASE]
-TIED = [errors + (1 if number % 4 == 0 else -1 if number % 4 == 2 else 0) for number, errors in enumerate(BASE)]
-
 
 def compared(baseline="base", flatteries=None, **errors):
     evidence = {name: one if isinstance(one, Evidence) else alone(one) for name, one in errors.items()}
@@ -34,8 +30,7 @@ def compared(baseline="base", flatteries=None, **errors):
 
 
 def test_known_systems_get_known_verdicts():
-    worse = [errors + 1 for errors in BASE]
-    found = compared(base=BASE, better=BETTER, worse=worse, tied=TIED, same=BASE)
+    found = compared(base=BASE, better=BETTER, worse=WORSE, tied=TIED, same=BASE)
     verdicts = {name: one.verdict.value for name, one in found.items()}
     assert verdicts == {"base": "baseline", "better": "better", "worse": "worse", "tied": "tie", "same": "tie"}
     assert found["worse"].difference.points == pytest.approx(10.0)
@@ -204,10 +199,6 @@ def campaign(hypothesis=None):
         "one": StudyDefinition("one", "attention", hypothesis=hypothesis),
     }
     return Campaign("c", "c.yaml", DataFiles("train", "dev"), {}, definitions, "base")
-
-
-def wer(errors):
-    return 100 * sum(errors) / (10 * len(errors))
 
 
 def test_the_row_of_a_study_holds_interval_comparison_and_what_is_relative_to_the_baseline():

@@ -17,17 +17,14 @@ from orchestrator.leaderboard.view import arrange, notes
 from orchestrator.record import StudyRecord
 from search_spaces.campaign import Campaign, DataFiles, StudyDefinition
 from search_spaces.errors import UserError
-from tests.orchestrator.recognised import alone, study
+from tests.orchestrator.recognised import BASE, BETTER, TIED, alone, study
 
-BASE = [2, 3, 1, 4, 2, 3, 2, 1, 3, 2] * 4
 NAMES = ("base", "one", "tied", "gone", "empty")
 
 
 @pytest.fixture(scope="module")
 def table():
     """A row of every verdict, and a study without a result."""
-    better = [max(0, errors - 1) for errors in BASE]
-    tied = [errors + (1 if number % 4 == 0 else -1 if number % 4 == 2 else 0) for number, errors in enumerate(BASE)]
     studies = [
         study("base", 23.0, utterances=40, promoted=0),
         study("one", 13.0, utterances=40, strategy="self_distillation & co"),
@@ -35,7 +32,7 @@ def table():
         study("gone", 20.0, 21.0, utterances=40),
         StudyRecord("c", "empty", "baseline"),
     ]
-    evidence = {"base": alone(BASE), "one": alone(better), "tied": alone(tied), "gone": Evidence(missing="it is gone")}
+    evidence = {"base": alone(BASE), "one": alone(BETTER), "tied": alone(TIED), "gone": Evidence(missing="it is gone")}
     evidence["empty"] = Evidence(missing="no trial is complete")
     definitions = {name: StudyDefinition(name, "baseline", hypothesis=(14, 15)) for name in NAMES}
     campaign = Campaign("c_1", Path("c_1.yaml"), DataFiles(Path("a"), Path("b")), {}, definitions, "base")

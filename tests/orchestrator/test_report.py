@@ -22,22 +22,14 @@ from orchestrator.report.power import power
 from search_spaces.campaign import Campaign, DataFiles, StudyDefinition
 from search_spaces.errors import UserError
 from search_spaces.space import Space
+from tests.orchestrator.made_surface import ALPHA, BETA, Study
 from tests.orchestrator.reading_pages import Page, fetched
-from tests.orchestrator.recognised import alone, recognised, study
-from tests.orchestrator.test_surface import ALPHA, BETA, Study
+from tests.orchestrator.recognised import BASE, BETTER, TIED, WORSE, alone, recognised, study, wer
 from trainers.artifacts import Score, Utterance
 from trainers.outcomes import UtteranceErrors
 from trainers.spec import EpochReport
 
-BASE = [2, 3, 1, 4, 2, 3, 2, 1, 3, 2] * 4
-BETTER = [max(0, errors - 1) for errors in BASE]
-TIED = [errors + (1 if number % 4 == 0 else -1 if number % 4 == 2 else 0) for number, errors in enumerate(BASE)]
-WORSE = [errors + 1 for errors in BASE]
 HOSTILE = '<script>alert("1")</script>'
-
-
-def wer(errors):
-    return 10 * sum(errors) / len(errors)
 
 
 def material(errors, *, baseline="baseline", **parts):

@@ -2,59 +2,18 @@
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.record import TrialRecord, TrialState
+from orchestrator.record import TrialState
 from orchestrator.surface import errors_in, find_surface, within_noise
 from search_spaces.space import Axis, Categorical, Float, Int, Space
-from trainers.artifacts import Hypothesis, Score
-from trainers.outcomes import UtteranceErrors, write_outcome
+from tests.orchestrator.made_surface import ALPHA, BEAM, BETA, SPACE, UTTERANCES, WIDER, Study
+from trainers.artifacts import Hypothesis
+from trainers.outcomes import write_outcome
 from trainers.scoring.paired import Gain
 from trainers.spec import TrialOutcome
-
-UTTERANCES = 12
-WORDS = np.full(UTTERANCES, 5, np.int64)
-ALPHA, BETA = Axis("decoding.alpha", Float(0.0, 2.0)), Axis("decoding.beta", Float(-2.0, 6.0))
-BEAM = Axis("decoding.beam_width", Categorical((10, 50)))
-SPACE = Space((ALPHA, BETA, BEAM))
-
-
-class Study:
-    """Trials and their errors by utterance."""
-
-    def __init__(self):
-        self.trials = []
-        self.errors = {}
-
-    def add(self, errors, *, overrides=None, repeats=None, source="a", **params):
-        counts = np.resize(np.asarray(errors, np.int64), UTTERANCES)
-        point = {f"decoding.{name}": value for name, value in params.items()}
-        number = len(self.trials)
-        self.errors[number] = counts
-        self.trials.append(
-            TrialRecord(
-                "c",
-                "decoding",
-                "decoding",
-                number,
-                TrialState.COMPLETE,
-                params={**point, **(overrides or {})},
-                needs={"posteriors": (source,)},
-                outcome=TrialOutcome(score=Score(int(counts.sum()), 0, 0, int(WORDS.sum()))),
-                overrides=overrides or {},
-                repeats=repeats,
-            )
-        )
-        return number
-
-    def errors_of(self, trial):
-        return UtteranceErrors(tuple(map(str, range(UTTERANCES))), self.errors[trial.number], WORDS)
-
-    def surface(self, space=SPACE, trials=None):
-        return find_surface(space, self.trials if trials is None else trials, self.errors_of)
 
 
 def numbers(surface):
@@ -196,9 +155,6 @@ def test_greedy_decoding_is_no_point_of_the_surface_and_is_promoted_where_nothin
     assert (study.surface().middle.number, numbers(study.surface())) == (0, [0])
     study.add(0, alpha=0.5, beta=0.0, beam_width=10)
     assert study.surface().middle.number == 3
-
-
-WIDER = {"decoding.token_min_logp": -7.0, "decoding.beam_prune_logp": -20.0, "decoding.beam_width": 100}
 
 
 def test_a_repeat_with_wider_pruning_that_is_better_by_chance_leaves_the_middle_where_it_was():

@@ -11,7 +11,7 @@ from orchestrator.surface_files import surface_files, write_surface
 from orchestrator.surface_plot import draw_surface
 from search_spaces.campaign import StudyDefinition
 from search_spaces.space import Axis, Categorical, Float, Int, Space
-from tests.orchestrator.test_surface import ALPHA, BEAM, BETA, WIDER, Study
+from tests.orchestrator.made_surface import ALPHA, BEAM, BETA, WIDER, Study
 
 
 def bowl(**choices):
