@@ -1,10 +1,15 @@
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
+from orchestrator import cli
 from orchestrator.home import Home
 from search_spaces.reading import read_campaign
+from tests.orchestrator.running import run, shell, working_in
 from trainers.strategies import catalogue
 
 CAMPAIGN = """\
@@ -35,6 +40,10 @@ studies:
     trials: 5
     space: {{decoding.alpha: {{float: [0.0, 1.0]}}, decoding.beta: {{float: [0.0, 2.0]}}}}
 """
+
+
+HELD_OUT = ("GO STOP", "NO YES NO", "STOP", "YES GO")
+"""What is said in the test set."""
 
 
 @dataclass(frozen=True)
@@ -78,3 +87,64 @@ def make_tiny_campaign(tiny):
 def tiny_campaign(tmp_path, home, make_tiny_campaign, monkeypatch):
     monkeypatch.chdir(tmp_path)
     return make_tiny_campaign(tmp_path)
+
+
+@pytest.fixture
+def call(monkeypatch, capsys):
+    """Run a command in this process; its status and what it printed."""
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["orchestrator", *map(str, words)])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        return stop.value.code or 0, capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def ended(tmp_path_factory, make_tiny_campaign, write_features):
+    """A folder in which a campaign with a test set has run to its end; a module may have one of its own."""
+    folder = tmp_path_factory.mktemp("ended")
+    test = write_features(folder / "held_out/test.jsonl", HELD_OUT, seed=11)
+    with working_in(folder):
+        tiny = make_tiny_campaign(folder)
+        tiny.rewrite("}\nunits", f", test: {test}}}\nunits")
+        tiny.rewrite("epochs: 4", "epochs: 12")
+        run(tiny.read(), tiny.home)
+    return folder
+
+
+@pytest.fixture
+def folder(ended, tmp_path, monkeypatch):
+    """A copy of that folder, which is the working folder and holds the home; links within it stay links."""
+    here = tmp_path / "here"
+    subprocess.run(["cp", "-a", ended, here], check=True)
+    text = (here / "tiny.yaml").read_text(encoding="utf-8")
+    (here / "tiny.yaml").write_text(text.replace(str(ended), str(here)), encoding="utf-8")
+    monkeypatch.setenv("ORCHESTRATOR_HOME", str(here / "mlruns"))
+    monkeypatch.chdir(here)
+    return here
+
+
+@pytest.fixture(scope="session")
+def ran_digits(tmp_path_factory, worker_id):
+    """A home in which the campaign digits has run from the shell: once for all processes of the tests, and copied."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own if worker_id == "master" else own.parent) / "digits"
+    with FileLock(f"{folder}.lock"):
+        if not (folder / "ran").exists():
+            folder.mkdir(exist_ok=True)
+            with working_in(folder):
+                done = shell("run", "digits", "--workers", "2")
+            assert done.returncode == 0, done.stdout + done.stderr
+            (folder / "ran").touch()
+    return folder / "mlruns"
+
+
+@pytest.fixture
+def digits(ran_digits, tmp_path, monkeypatch):
+    """A copy of that home, in the working folder."""
+    subprocess.run(["cp", "-a", ran_digits, tmp_path], check=True)
+    monkeypatch.setenv("ORCHESTRATOR_HOME", str(tmp_path / "mlruns"))
+    monkeypatch.chdir(tmp_path)

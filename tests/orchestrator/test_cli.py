@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 import torch
@@ -17,22 +16,9 @@ from mlflow import MlflowClient
 from orchestrator import cli
 from orchestrator.record import TrialState
 from orchestrator.sampling import Sampling
+from tests.orchestrator.running import COMMAND, shell
 
-COMMAND = Path(sys.executable).with_name("orchestrator")
 COMMANDS = cli.cli.list_commands(None)
-
-
-@pytest.fixture
-def call(monkeypatch, capsys):
-    """Run a command in this process; its status and what it printed."""
-
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["orchestrator", *words])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        return stop.value.code or 0, capsys.readouterr()
-
-    return run
 
 
 def test_without_a_command_it_says_what_to_type_first(call):
@@ -300,14 +286,7 @@ def test_ctrl_c_stops_within_seconds_and_the_same_command_goes_on(tiny_campaign)
 
 
 @pytest.mark.slow
-def test_the_digits_campaign_runs_from_the_shell_to_a_csv(root, tmp_path):
-    environment = {**os.environ, "ORCHESTRATOR_HOME": str(tmp_path / "mlruns")}
-
-    def shell(*words):
-        return subprocess.run([COMMAND, *words], cwd=root, env=environment, capture_output=True, text=True, check=False)
-
-    done = shell("run", "digits", "--workers", "2")
-    assert done.returncode == 0, done.stdout + done.stderr
+def test_the_digits_campaign_runs_from_the_shell_to_a_csv(digits, tmp_path):
     board = tmp_path / "leaderboard.csv"
     assert shell("leaderboard", "digits", "--csv", str(board)).returncode == 0
     rows = {row["study"]: row for row in csv.DictReader(board.read_text(encoding="utf-8").splitlines())}

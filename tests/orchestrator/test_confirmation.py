@@ -4,24 +4,20 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from dataclasses import asdict, replace
-from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
 
-from orchestrator import cli, dry_run
+from orchestrator import dry_run
 from orchestrator.confirmation import points_to_confirm
 from orchestrator.confirmed import ranking
 from orchestrator.cost import TrainingCost
-from orchestrator.engines.local import LocalEngine
 from orchestrator.home import Home
 from orchestrator.leaderboard import leaderboard
 from orchestrator.owner import Owner
 from orchestrator.planning import data_fingerprints
 from orchestrator.record import TrialState
-from orchestrator.runner import Runner
 from orchestrator.sampling import Sampling
 from orchestrator.study_run import StudyRun
 from search_spaces.axes.features import FeatureSettings
@@ -29,13 +25,12 @@ from search_spaces.campaign import ConfirmSettings, PrunerSettings, SamplerSetti
 from search_spaces.errors import CampaignError
 from search_spaces.replicates import SEED, UNCONFIRMED
 from search_spaces.space import Axis, Float, Space
-from tests.orchestrator.test_runner import Notes
+from tests.orchestrator.running import COMMAND, run, working_in
 from trainers.artifacts import Score
 from trainers.data.sets import load_set
 from trainers.spec import EpochReport, TrialOutcome
 from trainers.store import Store
 
-COMMAND = Path(sys.executable).with_name("orchestrator")
 LR = Axis("train.lr", Float(1e-3, 1e-1, log=True))
 
 
@@ -235,14 +230,11 @@ CONFIRM = "    trials: 2\n    confirm: {top: 2, seeds: 2}\n"
 def finished(tmp_path_factory, make_tiny_campaign):
     """A campaign whose baseline is confirmed: its folder is only looked at."""
     folder = tmp_path_factory.mktemp("confirmed")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ORCHESTRATOR_HOME", str(folder / "mlruns"))
-        patch.chdir(folder)
+    with working_in(folder):
         tiny_campaign = make_tiny_campaign(folder)
         tiny_campaign.rewrite("    trials: 2\n", CONFIRM)
         names = ["baseline", "self_distillation"]
-        notes = Notes()
-        records = Runner(tiny_campaign.read(), names, tiny_campaign.home, LocalEngine(2), notes).run()
+        records, notes = run(tiny_campaign.read(), tiny_campaign.home, names)
     return tiny_campaign, records, notes
 
 
@@ -283,22 +275,9 @@ def test_mlflow_shows_what_a_run_confirms_and_the_mean_of_the_study(finished):
 def test_a_second_run_confirms_nothing_more(finished, monkeypatch):
     tiny_campaign, records, _ = finished
     monkeypatch.chdir(tiny_campaign.folder)
-    notes = Notes()
-    names = ["baseline", "self_distillation"]
-    again = Runner(tiny_campaign.read(), names, tiny_campaign.home, LocalEngine(2), notes).run()
+    again, notes = run(tiny_campaign.read(), tiny_campaign.home, ["baseline", "self_distillation"])
     assert notes.of("started") == []
     assert [asdict(record)["trials"] for record in again] == [asdict(record)["trials"] for record in records]
-
-
-@pytest.fixture
-def call(monkeypatch, capsys):
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["orchestrator", *words])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        return stop.value.code or 0, capsys.readouterr()
-
-    return run
 
 
 def test_a_study_that_has_ended_is_confirmed_by_an_option_of_run(call, tiny_campaign):
@@ -360,13 +339,14 @@ def test_what_cannot_be_confirmed_is_refused(call, tiny_campaign, words, message
         ("    trials: 2", "    trials: 2\n    confirm: {topp: 2}", "did you mean 'top'?"),
         ("    trials: 2", "    trials: 2\n    confirm: {seeds: 1}", "greater than or equal to 2"),
         ("baseline: baseline\n", "baseline: baseline\nconfirm: often\n", "confirm: "),
-        ("    strategy: decoding", "    strategy: decoding\n  again: {strategy: seeds, confirm: {top: 1}}", "x"),
+        (
+            "\nstudies:\n",
+            "\nstudies:\n  again: {strategy: seeds, confirm: {top: 1}}\n",
+            "'seeds' has replicates already; drop it",
+        ),
     ],
 )
 def test_a_declaration_that_cannot_be_kept_is_a_mistake_in_the_file(tiny_campaign, old, new, message):
-    if "again" in new:
-        old, new = "\nstudies:\n", "\nstudies:\n  again: {strategy: seeds, confirm: {top: 1}}\n"
-        message = "'seeds' has replicates already; drop it"
     tiny_campaign.rewrite(old, new)
     with pytest.raises(CampaignError) as caught:
         tiny_campaign.read()

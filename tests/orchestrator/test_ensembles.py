@@ -4,24 +4,20 @@ import csv
 import json
 import re
 import shutil
-import sys
 from dataclasses import replace
 
 import pytest
 
-from orchestrator import cli
-from orchestrator.engines.local import LocalEngine
 from orchestrator.home import Home
 from orchestrator.promotion import Champions
 from orchestrator.record import StudyRecord, TrialRecord, TrialState
 from orchestrator.retention import pools
-from orchestrator.runner import Runner
 from orchestrator.sampling import Sampling
 from orchestrator.start import resolve_start
 from orchestrator.tracking import Tracker
 from search_spaces.errors import CampaignError, UserError
 from search_spaces.reading import read_campaign
-from tests.orchestrator.test_runner import Notes
+from tests.orchestrator.running import run, working_in
 from trainers.artifacts import Score
 from trainers.checkpoint import load_checkpoint
 from trainers.spec import TrialOutcome
@@ -65,9 +61,7 @@ def ended(tmp_path_factory, make_tiny_campaign, write_features):
     """A folder in which ensembles have run; it is copied before anything is done in it."""
     folder = tmp_path_factory.mktemp("ensembles")
     test = write_features(folder / "held_out/test.jsonl", ["GO STOP", "NO YES NO", "STOP"], seed=11)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ORCHESTRATOR_HOME", str(folder / "mlruns"))
-        patch.chdir(folder)
+    with working_in(folder):
         tiny = make_tiny_campaign(folder)
         tiny.rewrite("}\nunits", f", test: {test}}}\nunits")
         tiny.rewrite("epochs: 4", "keep_last: 3, epochs: 10")
@@ -76,32 +70,8 @@ def ended(tmp_path_factory, make_tiny_campaign, write_features):
         text = tiny.file.read_text(encoding="utf-8")
         text = text[: text.index("baseline: baseline")] + "baseline: seeds\n\nstudies:" + STUDIES
         tiny.file.write_text(text, encoding="utf-8")
-        campaign = tiny.read()
-        Runner(campaign, list(campaign.studies), tiny.home, LocalEngine(2), Notes()).run()
+        run(tiny.read(), tiny.home)
     return folder
-
-
-@pytest.fixture
-def folder(ended, tmp_path, monkeypatch):
-    """A copy of that folder, which is the working folder."""
-    here = tmp_path / "here"
-    shutil.copytree(ended, here, symlinks=True)
-    text = (here / "tiny.yaml").read_text(encoding="utf-8")
-    (here / "tiny.yaml").write_text(text.replace(str(ended), str(here)), encoding="utf-8")
-    monkeypatch.setenv("ORCHESTRATOR_HOME", str(here / "mlruns"))
-    monkeypatch.chdir(here)
-    return here
-
-
-@pytest.fixture
-def call(monkeypatch, capsys):
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["orchestrator", *map(str, words)])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        return stop.value.code or 0, capsys.readouterr()
-
-    return run
 
 
 def stored(campaign="tiny"):

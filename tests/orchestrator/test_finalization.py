@@ -10,54 +10,22 @@ from dataclasses import replace
 import pytest
 from mlflow import MlflowClient
 
-from orchestrator import cli
-from orchestrator.engines.local import LocalEngine
 from orchestrator.final_tables import finals_json, looks_json, opening
 from orchestrator.finalization import Finalization, looks_of
 from orchestrator.home import Home
-from orchestrator.runner import Runner
 from orchestrator.sampling import Sampling
 from orchestrator.tracking import Tracker, trial_folders
 from search_spaces.errors import CheckpointError, SealedError, UserError
 from search_spaces.reading import read_campaign
-from tests.orchestrator.test_runner import Notes
+from tests.orchestrator.conftest import HELD_OUT
+from tests.orchestrator.running import run, shell
 from trainers.ledger import Ledger
 from trainers.outcomes import load_errors, load_outcome
 from trainers.scoring.alignment import align
 from trainers.scoring.matched_pairs import matched_pairs
 from trainers.strategies import catalogue
 
-SENTENCES = ["GO STOP", "NO YES NO", "STOP", "YES GO"]
 STUDIES = ["baseline", "self_distillation", "decoding"]
-
-
-@pytest.fixture(scope="module")
-def ended(tmp_path_factory, make_tiny_campaign, write_features):
-    """A folder in which a campaign with a test set has run to its end; it is copied before anything is done in it."""
-    folder = tmp_path_factory.mktemp("ended")
-    test = write_features(folder / "held_out/test.jsonl", SENTENCES, seed=11)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ORCHESTRATOR_HOME", str(folder / "mlruns"))
-        patch.chdir(folder)
-        tiny = make_tiny_campaign(folder)
-        tiny.rewrite("}\nunits", f", test: {test}}}\nunits")
-        tiny.rewrite("trials: 5", "trials: 3")
-        tiny.rewrite("epochs: 4", "epochs: 12")
-        campaign = tiny.read()
-        Runner(campaign, list(campaign.studies), tiny.home, LocalEngine(2), Notes()).run()
-    return folder
-
-
-@pytest.fixture
-def folder(ended, tmp_path, monkeypatch):
-    """A copy of that folder, which is the working folder."""
-    here = tmp_path / "here"
-    shutil.copytree(ended, here, symlinks=True)
-    text = (here / "tiny.yaml").read_text(encoding="utf-8")
-    (here / "tiny.yaml").write_text(text.replace(str(ended), str(here)), encoding="utf-8")
-    monkeypatch.setenv("ORCHESTRATOR_HOME", str(here / "mlruns"))
-    monkeypatch.chdir(here)
-    return here
 
 
 @pytest.fixture
@@ -71,17 +39,6 @@ def finalize(folder):
         return Finalization(campaign, names, Home.here()).run(hearing)
 
     return call
-
-
-@pytest.fixture
-def call(folder, monkeypatch, capsys):
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["orchestrator", *map(str, words)])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        return stop.value.code, capsys.readouterr()
-
-    return run
 
 
 def test_every_promoted_system_is_scored_and_kept_by_utterance(campaign, folder):
@@ -137,7 +94,7 @@ def test_another_system_of_the_strategy_is_look_2_whatever_its_campaign_is_calle
     )
     other.write_text(text, encoding="utf-8")
     second = read_campaign(other, catalogue())
-    Runner(second, ["baseline"], Home.here(), LocalEngine(1), Notes()).run()
+    run(second, Home.here(), ["baseline"], workers=1)
     (late,) = finalize(second, "baseline")
     assert (late.look.number, late.look.opening) == (2, 2)
     client = MlflowClient(Home.here().tracking_uri)
@@ -203,8 +160,7 @@ def test_a_process_killed_between_the_note_and_the_result_has_looked_and_the_nex
 
 
 def test_two_processes_at_once_open_it_once(campaign):
-    words = [sys.executable, "-m", "orchestrator.cli", "finalize", "tiny", "--yes", "--json"]
-    words = [sys.executable, "-c", "from orchestrator.cli import main; main()", *words[3:]]
+    words = [sys.executable, "-c", "from orchestrator.cli import main; main()", "finalize", "tiny", "--yes", "--json"]
     both = [subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
     said = [process.communicate() for process in both]
     assert [process.returncode for process in both] == [0, 0], said
@@ -272,7 +228,7 @@ def test_a_champion_whose_study_the_campaign_does_not_know_any_more_is_not_passe
 def test_studies_that_have_not_ended_are_refused_with_what_to_run(campaign, folder):
     home = Home.here()
     Sampling(home).load("tiny", "decoding").note("budget", 9)
-    with pytest.raises(UserError, match=r"decoding has 3 of 9 trials\n.*orchestrator run tiny.*finalize tiny baseline"):
+    with pytest.raises(UserError, match=r"decoding has 5 of 9 trials\n.*orchestrator run tiny.*finalize tiny baseline"):
         Finalization(campaign, (), home)
     assert len(Finalization(campaign, ("baseline",), home).candidates) == 1
     assert Ledger(home.store).looks() == []
@@ -310,7 +266,7 @@ def test_a_campaign_that_learns_or_chooses_from_its_test_set_is_refused(folder, 
     )
     changed = read_campaign(folder / "tiny.yaml", catalogue())
     with pytest.raises(SealedError, match=rf"1 of the {len(own) + 1} recordings of .*mine.jsonl are in the test set"):
-        Runner(changed, ["baseline"], Home.here(), LocalEngine(1), Notes()).run()
+        run(changed, Home.here(), ["baseline"], workers=1)
     with pytest.raises(SealedError):
         Finalization(changed, (), Home.here())
 
@@ -318,7 +274,7 @@ def test_a_campaign_that_learns_or_chooses_from_its_test_set_is_refused(folder, 
 def test_a_text_that_holds_every_sentence_of_the_test_set_is_said_aloud(folder, campaign):
     assert Finalization(campaign, (), Home.here()).warnings == []
     with (folder / "text.txt").open("a", encoding="utf-8") as text:
-        text.write("\n".join(SENTENCES) + "\n")
+        text.write("\n".join(HELD_OUT) + "\n")
     (warning,) = Finalization(campaign, (), Home.here()).warnings
     assert f"every sentence of the test set is in {folder / 'text.txt'}" in warning
 
@@ -335,7 +291,7 @@ def test_the_command_says_what_it_opens_and_asks_for_yes_where_nobody_can_answer
     assert looks_of(campaign, Home.here()) == []
 
 
-def test_the_command_shows_all_results_and_then_needs_no_yes(call):
+def test_the_command_shows_all_results_and_then_needs_no_yes(call, folder):
     status, said = call("finalize", "tiny", "--yes")
     assert status == 0
     lines = said.out.splitlines()
@@ -380,17 +336,14 @@ def test_the_leaderboard_shows_test_wer_interval_and_look_and_compares_on_test(c
 
 
 @pytest.mark.slow
-def test_digits_from_nothing_to_its_test_set(root, tmp_path, home, monkeypatch):
+def test_digits_from_nothing_to_its_test_set(digits):
     """With real recordings, through the command line alone."""
-    monkeypatch.chdir(tmp_path)
 
     def command(*words):
-        line = [sys.executable, "-c", "from orchestrator.cli import main; main()", *words]
-        done = subprocess.run(line, capture_output=True, text=True, check=False)
+        done = shell(*words)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    command("run", "digits", "--workers", "2")
     rows = json.loads(command("finalize", "digits", "--yes", "--json"))
     assert [row["study"] for row in rows if row["words"] == 199 and row["look"] == 1] == [row["study"] for row in rows]
     assert {row["study"] for row in rows} == {"baseline", "self_distillation", "decoding"}

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -11,16 +10,14 @@ from dataclasses import replace
 import pytest
 from mlflow import MlflowClient
 
-from orchestrator import cli, restoring
-from orchestrator.engines.local import LocalEngine
+from orchestrator import restoring
 from orchestrator.freeing import Freeing
 from orchestrator.home import Home
 from orchestrator.promotion import Champions
-from orchestrator.runner import Runner
 from orchestrator.sampling import Sampling
 from orchestrator.tracking import Tracker
 from search_spaces.reading import read_campaign
-from tests.orchestrator.test_runner import Notes
+from tests.orchestrator.running import run, working_in
 from trainers.store import Store
 from trainers.strategies import catalogue
 
@@ -28,40 +25,14 @@ FIVE = "  five:\n    strategy: seeds\n    trials: 4\n    fixed: {train.epochs: 2
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory, make_tiny_campaign):
-    """Two trials of the baseline and four replicates, all of them with their weights; only looked at."""
+def ended(tmp_path_factory, make_tiny_campaign):
+    """A folder with two trials of the baseline and four replicates, all of them with their weights."""
     folder = tmp_path_factory.mktemp("freeing")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ORCHESTRATOR_HOME", str(folder / "mlruns"))
-        patch.chdir(folder)
+    with working_in(folder):
         tiny = make_tiny_campaign(folder)
         tiny.rewrite("  decoding:\n    strategy: decoding\n", FIVE + "  decoding:\n    strategy: decoding\n")
-        Runner(tiny.read(), ["baseline", "five"], tiny.home, LocalEngine(2), Notes()).run()
+        run(tiny.read(), tiny.home, ["baseline", "five"])
     return folder
-
-
-@pytest.fixture
-def folder(finished, tmp_path, monkeypatch):
-    """A copy of it, which is the working folder and the home."""
-    folder = tmp_path / "copy"
-    shutil.copytree(finished, folder, symlinks=True, copy_function=os.link)  # what is a link in MLflow stays one
-    for path in (folder / "tiny.yaml", *(folder / "mlruns").glob("*.db*")):
-        path.unlink()
-        shutil.copy2(finished / path.relative_to(folder), path)
-    monkeypatch.chdir(folder)
-    monkeypatch.setenv("ORCHESTRATOR_HOME", str(folder / "mlruns"))
-    return folder
-
-
-@pytest.fixture
-def call(monkeypatch, capsys):
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["orchestrator", *words])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        return stop.value.code or 0, capsys.readouterr()
-
-    return run
 
 
 def records():
@@ -230,8 +201,7 @@ def test_a_campaign_that_says_so_frees_while_it_runs(tiny_campaign):
     tiny_campaign.rewrite("    strategy: self_distillation\n", "    strategy: self_distillation\n    keep: all\n")
     campaign = tiny_campaign.read()
     assert campaign.keeping(campaign.studies) == {"baseline": 1, "five": 1, "decoding": 1}
-    notes = Notes()
-    done = Runner(campaign, list(campaign.studies), tiny_campaign.home, LocalEngine(2), notes).run()
+    done, notes = run(campaign, tiny_campaign.home)
     found = {record.name: record for record in done}
     for name in ("baseline", "five"):
         study = found[name]
@@ -246,7 +216,7 @@ def test_what_another_campaign_trained_to_the_same_key_stays(folder):
     text = (folder / "tiny.yaml").read_text(encoding="utf-8")
     (folder / "twin.yaml").write_text(text.replace("campaign: tiny", "campaign: twin"), encoding="utf-8")
     home = Home.here()
-    Runner(read_campaign(folder / "twin.yaml", catalogue()), ["five"], home, LocalEngine(1), Notes(), budget=2).run()
+    run(read_campaign(folder / "twin.yaml", catalogue()), home, ["five"], workers=1, budget=2)
     tiny = read_campaign(folder / "tiny.yaml", catalogue())
     five = records()["five"]
     shared = {trial.key for trial in five.trials[:2]}

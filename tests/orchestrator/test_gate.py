@@ -9,17 +9,20 @@ from mlflow import MlflowClient
 
 from orchestrator.champion import champion_among, champion_folder, read_provenance
 from orchestrator.gate import first, judge
+from orchestrator.home import Home
 from orchestrator.promotion import Champions, best_of
 from orchestrator.record import StudyRecord, TrialRecord, TrialState
+from orchestrator.sampling import Sampling
 from orchestrator.tracking import Tracker
 from search_spaces.campaign import PromotionSettings
 from search_spaces.errors import CampaignError, CheckpointError
 from search_spaces.reading import read_campaign
-from tests.orchestrator.test_runner import run
+from tests.orchestrator.running import run, working_in
 from trainers.artifacts import Hypothesis, Score
 from trainers.outcomes import write_outcome
 from trainers.scoring.wer import SCORER
 from trainers.spec import TrialOutcome
+from trainers.strategies import catalogue
 
 UTTERANCES, WORDS = 60, 10
 BEYOND_NOISE = PromotionSettings()
@@ -174,10 +177,37 @@ def test_what_a_campaign_says_of_promotion_is_read_and_checked(tiny_campaign):
             read_campaign(tiny_campaign.file)
 
 
-def test_a_champion_is_challenged_undone_and_not_brought_back_by_itself(tiny_campaign, monkeypatch):
-    campaign, home = tiny_campaign.read(), tiny_campaign.home
-    (study,), notes = run(campaign, home, ["baseline"])
-    assert any("the first champion, by the lowest dev WER" in text for (text,) in notes.of("note"))
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory, make_tiny_campaign):
+    """A folder in which the baseline has a champion, and what was said; it is copied before anything is done in it."""
+    folder = tmp_path_factory.mktemp("begun")
+    with working_in(folder):
+        tiny = make_tiny_campaign(folder)
+        _, notes = run(tiny.read(), tiny.home, ["baseline"])
+    return folder, notes
+
+
+@pytest.fixture(scope="module")
+def ended(begun):
+    return begun[0]
+
+
+@pytest.fixture
+def campaign(folder):
+    return read_campaign(folder / "tiny.yaml", catalogue())
+
+
+def test_the_first_champion_is_said_to_be_that_and_the_registry_says_so_too(begun, folder):
+    said = "the first champion, by the lowest dev WER"
+    assert any(said in text for (text,) in begun[1].of("note"))
+    version = MlflowClient(Home.here().tracking_uri).get_model_version_by_alias("tiny", "champion")
+    assert version.tags["promoted.rule"] == "first"
+    assert "the first champion" in version.tags["promoted.why"]
+
+
+def test_a_champion_is_challenged_undone_and_not_brought_back_by_itself(campaign):
+    home = Home.here()
+    (study,) = Sampling(home).records("tiny")
     before = champion_folder(home, "tiny")
     assert read_provenance(before)["promoted"]["rule"] == "first"
     assert champion_among(home, "tiny", [study]).name == best_of([study]).name
@@ -203,9 +233,9 @@ def test_a_champion_is_challenged_undone_and_not_brought_back_by_itself(tiny_cam
     assert "by hand" in read_provenance(champion_folder(home, "tiny"))["promoted"]["why"]
 
 
-def test_a_champion_whose_trial_is_not_stored_stays(tiny_campaign):
-    campaign, home = tiny_campaign.read(), tiny_campaign.home
-    (study,), _ = run(campaign, home, ["baseline"])
+def test_a_champion_whose_trial_is_not_stored_stays(campaign):
+    home = Home.here()
+    (study,) = Sampling(home).records("tiny")
     champions = Champions(home, Tracker(home))
     folder = champions.current("tiny")
     provenance = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
@@ -216,11 +246,3 @@ def test_a_champion_whose_trial_is_not_stored_stays(tiny_campaign):
     (folder / "provenance.json").unlink()
     with pytest.raises(CheckpointError, match="not a whole system"):
         champion_among(home, "tiny", [study])
-
-
-def test_the_registry_says_what_was_beaten(tiny_campaign):
-    campaign, home = tiny_campaign.read(), tiny_campaign.home
-    run(campaign, home, ["baseline"])
-    version = MlflowClient(home.tracking_uri).get_model_version_by_alias("tiny", "champion")
-    assert version.tags["promoted.rule"] == "first"
-    assert "the first champion" in version.tags["promoted.why"]

@@ -1,12 +1,10 @@
 import csv
 import shutil
-import sys
 
 import pytest
 import torch
 from mlflow import MlflowClient
 
-from orchestrator import cli
 from orchestrator.home import Home
 from orchestrator.record import TrialState
 from orchestrator.sampling import Sampling
@@ -20,19 +18,6 @@ from trainers.model.build import build_network
 CLASS = "model.class=tests.trainers.own_modules:Gru"
 LAST = "model.class=tests.trainers.own_modules:BlankLast"
 MODEL = "{encoder: bilstm, layers: 1, hidden: 16, dropout: 0.1}"
-
-
-@pytest.fixture
-def call(monkeypatch, capsys):
-    """Run a command in this process; its status and what it printed."""
-
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["orchestrator", *map(str, words)])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        return stop.value.code or 0, capsys.readouterr()
-
-    return run
 
 
 @pytest.fixture

@@ -3,17 +3,15 @@ import errno
 import json
 import re
 import shutil
-import sys
 
 import kaldiio
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from mlflow import MlflowClient
 
-from orchestrator import cli
 from orchestrator.home import Home
 from orchestrator.record import TrialState
 from orchestrator.sampling import Sampling
@@ -26,19 +24,6 @@ from trainers.exchange.posterior_files import FORMS
 
 LABELS = ["▁GO", "<blk>", "▁NO", "▁STOP", "▁YES"]
 BLANK = 1
-
-
-@pytest.fixture
-def call(monkeypatch, capsys):
-    """Run a command in this process; its status and what it printed."""
-
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["orchestrator", *map(str, words)])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        return stop.value.code or 0, capsys.readouterr()
-
-    return run
 
 
 def logits_of(text, seed):
@@ -141,8 +126,7 @@ def test_a_network_is_champion_where_posteriors_from_elsewhere_are_better(call, 
 
 @pytest.mark.parametrize("form", ["npz", "ark", "npy"])
 def test_what_a_network_says_is_exported_and_imported_bit_for_bit_and_teaches_the_same(call, tiny_campaign, form):
-    if "baseline" not in stored():
-        assert call("run", "tiny/baseline", "--trials", "1")[0] == 0
+    assert call("run", "tiny/baseline", "--trials", "1")[0] == 0
     best = stored()["baseline"].best
     words = ["--into", "out", "--split", "dev", "--split", "train", "--format", form]
     status, shown = call("export-posteriors", "tiny/baseline#0", *words)
@@ -195,7 +179,7 @@ def test_labels_in_any_order_with_the_blank_anywhere_give_the_same_posteriors(
     assert folder_of(shown) == first
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
+@settings(max_examples=25)
 @given(data=st.data())
 @pytest.mark.parametrize("form", sorted(FORMS))
 def test_every_format_keeps_every_bit_id_and_length(tmp_path_factory, form, data):

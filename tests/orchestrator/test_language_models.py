@@ -3,17 +3,15 @@
 import pytest
 
 from orchestrator.dry_run import dry_run
-from orchestrator.engines.local import LocalEngine
 from orchestrator.language_models import language_models
 from orchestrator.planning import data_fingerprints, make_spec
 from orchestrator.preparation import prepare
 from orchestrator.promotion import Champions
-from orchestrator.runner import Runner
 from orchestrator.sampling import Claim
 from orchestrator.start import Start
 from orchestrator.tracking import Tracker
 from search_spaces.errors import LanguageModelError, StudyMismatchError
-from tests.orchestrator.test_runner import Notes
+from tests.orchestrator.running import run
 from trainers.decoding.beam import load_ngrams
 from trainers.decoding.kneser_ney import estimate
 from trainers.decoding.language_model import LanguageModelFiles
@@ -79,7 +77,7 @@ def test_the_order_of_the_language_model_is_searched_from_end_to_end(rewrite, ho
     campaign = rewrite(space=ORDERS)
     plan = dry_run(campaign, list(campaign.studies), [], 1)
     assert {f"{order}-gram language model" for order in (2, 3, 4)} <= set(plan.made)
-    records = Runner(campaign, list(campaign.studies), home, LocalEngine(2), Notes()).run()
+    records, _ = run(campaign, home)
     study = next(record for record in records if record.name == "decoding")
     beams = [trial for trial in study.trials if trial.outcome.decoder != "greedy"]
     assert {trial.params["language_model.order"] for trial in beams} == {2, 3, 4}
@@ -161,8 +159,8 @@ def test_every_file_of_a_language_model_is_in_the_fingerprint_of_its_trials_and_
 
 def test_another_text_is_another_study(rewrite, tiny_campaign, home, tmp_path):
     campaign = tiny_campaign.read()
-    Runner(campaign, list(campaign.studies), home, LocalEngine(1), Notes(), budget=1).run()
+    run(campaign, home, workers=1, budget=1)
     (tmp_path / "more.txt").write_text("GO NO\n", encoding="utf-8")
     campaign = rewrite("{text: [text.txt, more.txt], order: 2, discount_fallback: true}")
     with pytest.raises(StudyMismatchError, match="decoding"):
-        Runner(campaign, list(campaign.studies), home, LocalEngine(1), Notes(), budget=1).run()
+        run(campaign, home, workers=1, budget=1)

@@ -1,22 +1,19 @@
 import json
 import shutil
 import subprocess
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 from orchestrator.home import Home
 from orchestrator.leaderboard.reproduction import HOME, command
 from orchestrator.sampling import Sampling
 from search_spaces.campaign import StudyDefinition
 from tests.orchestrator.recognised import study
+from tests.orchestrator.running import COMMAND
 
-ORCHESTRATOR = Path(sys.executable).with_name("orchestrator")
 
-
-def shell(line, folder):
+def typed(line, folder):
     """Run a line that begins with ``orchestrator``, or with variables before it."""
-    line = line.replace("orchestrator ", f"{ORCHESTRATOR} ", 1)
+    line = line.replace("orchestrator ", f"{COMMAND} ", 1)
     return subprocess.run(line, shell=True, cwd=folder, capture_output=True, text=True, check=False)
 
 
@@ -26,14 +23,14 @@ def keys(home):
 
 def test_the_command_of_a_row_gives_the_same_keys_and_the_same_wers(tiny_campaign, monkeypatch):
     folder = tiny_campaign.folder
-    done = shell("orchestrator run tiny --workers 2 --set train.epochs=3", folder)
+    done = typed("orchestrator run tiny --workers 2 --set train.epochs=3", folder)
     assert done.returncode == 0, done.stderr
-    shown = shell("orchestrator leaderboard tiny --json", folder)
+    shown = typed("orchestrator leaderboard tiny --json", folder)
     line = {row["study"]: row for row in json.loads(shown.stdout)}["decoding"]["command"]
     assert line.startswith(f"ORCHESTRATOR_HOME={HOME} orchestrator run tiny/decoding --trials 1 --set train.epochs=3")
     results = [found.result for found in Sampling(tiny_campaign.home).records("tiny")]
     shutil.move(tiny_campaign.home.root, folder / "moved")  # nothing of it may be needed
-    again = shell(line, folder)
+    again = typed(line, folder)
     assert again.returncode == 0, again.stderr
     monkeypatch.setenv("ORCHESTRATOR_HOME", str(folder / HOME))
     found = keys(Home.here())

@@ -17,8 +17,8 @@ from orchestrator.promotion import best_of
 from orchestrator.record import TrialState
 from orchestrator.runner import Runner
 from orchestrator.sampling import Sampling
+from tests.orchestrator.running import Notes, run, working_in
 from tests.orchestrator.test_engines import processes
-from tests.orchestrator.test_runner import Notes, run
 from trainers import racing
 
 WORDS = ("GO", "STOP", "YES", "NO")
@@ -63,10 +63,8 @@ def sweep(make_sweep, tmp_path, home, monkeypatch):
 
 def undisturbed(make_sweep, folder, pruner, workers, batch):
     """Home and decoding study of a campaign that nobody disturbed; it is only looked at."""
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, working_in(folder):
         patch.setattr(study_run, "_BATCH", batch)
-        patch.setenv("ORCHESTRATOR_HOME", str(folder / "mlruns"))
-        patch.chdir(folder)
         campaign, home = make_sweep(folder, pruner)
         (_, study), _ = run(campaign, home, workers=workers)
     return home, study

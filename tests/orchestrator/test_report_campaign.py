@@ -1,68 +1,24 @@
 """``orchestrator report`` on campaigns that have run: the file, MLflow, a browser."""
 
-import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
 
-from orchestrator import cli
-from orchestrator.engines.local import LocalEngine
 from orchestrator.finalization import Finalization
 from orchestrator.home import Home
 from orchestrator.leaderboard.formats import cells
 from orchestrator.report import read_material
-from orchestrator.runner import Runner
 from orchestrator.sampling import Sampling
 from orchestrator.tracking import Tracker, trial_folders
 from search_spaces.reading import read_campaign
 from tests.orchestrator.reading_pages import Page, fetched
-from tests.orchestrator.test_runner import Notes
+from tests.orchestrator.running import shell
 
-COMMAND = Path(sys.executable).with_name("orchestrator")
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chromium-browser")
-
-
-@pytest.fixture(scope="module")
-def ended(tmp_path_factory, make_tiny_campaign, write_features):
-    """A folder in which a campaign with a test set has run to its end; it is copied before anything is done in it."""
-    folder = tmp_path_factory.mktemp("reported")
-    test = write_features(folder / "held_out/test.jsonl", ["GO STOP", "NO YES NO", "STOP", "YES GO"], seed=11)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ORCHESTRATOR_HOME", str(folder / "mlruns"))
-        patch.chdir(folder)
-        tiny = make_tiny_campaign(folder)
-        tiny.rewrite("}\nunits", f", test: {test}}}\nunits")
-        campaign = tiny.read()
-        Runner(campaign, list(campaign.studies), tiny.home, LocalEngine(2), Notes()).run()
-    return folder
-
-
-@pytest.fixture
-def folder(ended, tmp_path, monkeypatch):
-    """A copy of that folder, which is the working folder."""
-    here = tmp_path / "here"
-    shutil.copytree(ended, here, symlinks=True)
-    text = (here / "tiny.yaml").read_text(encoding="utf-8")
-    (here / "tiny.yaml").write_text(text.replace(str(ended), str(here)), encoding="utf-8")
-    monkeypatch.setenv("ORCHESTRATOR_HOME", str(here / "mlruns"))
-    monkeypatch.chdir(here)
-    return here
-
-
-@pytest.fixture
-def call(monkeypatch, capsys):
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["orchestrator", *map(str, words)])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        return stop.value.code, capsys.readouterr()
-
-    return run
 
 
 def shown_in_mlflow():
@@ -183,32 +139,34 @@ def test_test_figures_and_errors_are_shown_once_the_campaign_is_finalized(call, 
     assert re.search(r"Errors of baseline, trial \d, on test: \d+ errors\. .* of 8 words", page.text)
 
 
-@pytest.mark.slow
-def test_the_digits_campaign_is_reported_and_a_browser_reads_the_page_at_any_width(root, tmp_path):
-    environment = {**os.environ, "ORCHESTRATOR_HOME": str(tmp_path / "mlruns")}
-
-    def shell(*words):
-        return subprocess.run([*words], cwd=root, env=environment, capture_output=True, text=True, check=False)
-
-    assert shell(COMMAND, "run", "digits", "--workers", "2").returncode == 0
-    file = tmp_path / "digits.html"
-    done = shell(COMMAND, "report", "digits", "--out", file)
+@pytest.fixture
+def page_of_digits(digits, tmp_path):
+    done = shell("report", "digits", "--out", "digits.html")
     assert done.returncode == 0, done.stderr
-    html = file.read_text(encoding="utf-8")
+    return (tmp_path / "digits.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_the_digits_campaign_is_reported_on_a_page_that_fetches_nothing(page_of_digits):
+    html = page_of_digits
     assert re.search(r'<p class="short">.*(no difference|±).*</p>', html)
     assert fetched(Page(html)) == []
     assert len(html) < 300_000
-    if BROWSER is None:
-        return
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed")
+def test_a_browser_reads_the_page_of_the_digits_campaign_at_any_width(page_of_digits, tmp_path):
     measuring = (
         "<script>document.title = [document.documentElement.scrollWidth > innerWidth, "
         "performance.getEntriesByType('resource').length, document.querySelectorAll('svg text').length].join()</script>"
     )
     copy = tmp_path / "measured.html"
-    copy.write_text(html.replace("</body>", f"{measuring}</body>"), encoding="utf-8")
+    copy.write_text(page_of_digits.replace("</body>", f"{measuring}</body>"), encoding="utf-8")
     for width in (1200, 500):
         words = ("--headless", "--no-sandbox", "--disable-gpu", f"--window-size={width},900", "--dump-dom")
-        seen = shell(BROWSER, *words, f"--user-data-dir={tmp_path}/browser", copy.as_uri())
+        command = [BROWSER, *words, f"--user-data-dir={tmp_path}/browser", copy.as_uri()]
+        seen = subprocess.run(command, capture_output=True, text=True, check=False)
         wider, resources, words_drawn = re.search(r"<title>(\w+),(\d+),(\d+)</title>", seen.stdout).groups()
         assert (wider, resources) == ("false", "0")
         assert int(words_drawn) > 20

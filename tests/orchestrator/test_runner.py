@@ -14,7 +14,6 @@ from orchestrator.dry_run import dry_run
 from orchestrator.engines.local import LocalEngine
 from orchestrator.home import Home
 from orchestrator.leaderboard import leaderboard
-from orchestrator.observer import Observer
 from orchestrator.owner import Owner
 from orchestrator.promotion import Champions, best_of
 from orchestrator.record import TrialState
@@ -24,6 +23,7 @@ from orchestrator.surface import errors_in, find_surface
 from orchestrator.tracking import Tracker
 from search_spaces.campaign import SamplerSettings
 from search_spaces.errors import ModelError, StudyMismatchError, UserError
+from tests.orchestrator.running import Notes, run, working_in
 from trainers.data.features import pack
 from trainers.data.manifest import read_manifest
 from trainers.recogniser import Recogniser
@@ -37,38 +37,11 @@ STATUS = {
 }
 
 
-class Notes:
-    """An observer that remembers."""
-
-    def __init__(self):
-        self.events = []
-        self.on_epoch = lambda trial, report: None
-
-    def __getattr__(self, name):
-        assert hasattr(Observer, name)
-        return lambda *args: self.events.append((name, *args))
-
-    def epoch(self, trial, report):
-        self.events.append(("epoch", trial, report))
-        self.on_epoch(trial, report)
-
-    def of(self, name):
-        return [event[1:] for event in self.events if event[0] == name]
-
-
-def run(campaign, home, names=None, observer=None, workers=2, **options):
-    observer = observer or Notes()
-    names = names or list(campaign.studies)
-    return Runner(campaign, names, home, LocalEngine(workers), observer, **options).run(), observer
-
-
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory, make_tiny_campaign):
     """A campaign that has run to its end: its folder is only looked at."""
     folder = tmp_path_factory.mktemp("finished")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ORCHESTRATOR_HOME", str(folder / "mlruns"))
-        patch.chdir(folder)
+    with working_in(folder):
         tiny_campaign = make_tiny_campaign(folder)
         records, notes = run(tiny_campaign.read(), tiny_campaign.home)
     return tiny_campaign, records, notes

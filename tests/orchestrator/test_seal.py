@@ -2,17 +2,11 @@
 
 import json
 import shutil
-import sys
 
 import pytest
 
 from orchestrator import cli
-from orchestrator.engines.local import LocalEngine
-from orchestrator.home import Home
-from orchestrator.runner import Runner
-from search_spaces.reading import read_campaign
-from tests.orchestrator.test_runner import Notes
-from trainers.strategies import catalogue
+from tests.orchestrator.running import run, working_in
 
 SECRETS = ("ZEBRA", "QUAGGA")  # said in the test set and nowhere else
 SAYS_NOTHING = ["ui"]  # serves the store's MLflow until it is stopped, and reads no file that a user names
@@ -71,9 +65,7 @@ def sealed(tmp_path_factory, make_tiny_campaign, write_features):
     shutil.copy(test, test.with_name("copy.jsonl"))
     shutil.copytree(folder / "held_out/features", folder / "disguise/features")
     (folder / "disguise/mine.jsonl").write_text(json.dumps({**entries[1], "other": 1}) + "\n", encoding="utf-8")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ORCHESTRATOR_HOME", str(folder / "mlruns"))
-        patch.chdir(folder)
+    with working_in(folder):
         tiny = make_tiny_campaign(folder)
         tiny.rewrite("}\nunits", f", test: {test}}}\nunits")
         tiny.rewrite("epochs: 4", "epochs: 2")
@@ -88,22 +80,19 @@ def sealed(tmp_path_factory, make_tiny_campaign, write_features):
             assert old in text
             changed = text.replace(old, new).replace("campaign: tiny", f"campaign: {name}")
             (folder / f"{name}.yaml").write_text(changed, encoding="utf-8")
-        campaign = read_campaign(tiny.file, catalogue())
-        Runner(campaign, ["baseline"], Home.here(), LocalEngine(2), Notes()).run()
+        run(tiny.read(), tiny.home, ["baseline"])
     return folder
 
 
 @pytest.fixture
-def call(sealed, monkeypatch, capsys):
+def call(sealed, call, monkeypatch):
+    """Run a command in the folder of the sealed set; its status and all that it printed."""
     monkeypatch.setenv("ORCHESTRATOR_HOME", str(sealed / "mlruns"))
     monkeypatch.chdir(sealed)
 
     def run(*words):
-        monkeypatch.setattr(sys, "argv", ["orchestrator", *map(str, words)])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        said = capsys.readouterr()
-        return stop.value.code, said.out + said.err
+        status, said = call(*words)
+        return status, said.out + said.err
 
     return run
 

@@ -8,11 +8,9 @@ from hypothesis import strategies as st
 
 from orchestrator import dry_run
 from orchestrator.cost import TrainingCost
-from orchestrator.engines.local import LocalEngine
 from orchestrator.leaderboard import leaderboard
 from orchestrator.planning import data_fingerprints, make_spec
 from orchestrator.record import StudyRecord, TrialRecord, TrialState
-from orchestrator.runner import Runner
 from orchestrator.sampling import Claim, Sampling
 from orchestrator.seed_noise import seed_noise
 from orchestrator.start import Configuration, Start, pinned_start, resolve_start
@@ -20,7 +18,7 @@ from search_spaces.axes.features import FeatureSettings
 from search_spaces.campaign import PrunerSettings
 from search_spaces.errors import CampaignError, UserError
 from search_spaces.replicates import fresh_seed
-from tests.orchestrator.test_runner import Notes
+from tests.orchestrator.running import run, working_in
 from trainers.artifacts import Score
 from trainers.data.sets import load_set
 from trainers.spec import Ingredient, TrialOutcome
@@ -38,16 +36,20 @@ def add(tiny_campaign, text):
     tiny_campaign.rewrite("  decoding:\n    strategy: decoding\n", text + "  decoding:\n    strategy: decoding\n")
 
 
-def run(tiny_campaign, *names):
-    notes = Notes()
-    records = Runner(tiny_campaign.read(), names, tiny_campaign.home, LocalEngine(2), notes).run()
+def studies_of(tiny_campaign, *names):
+    records, notes = run(tiny_campaign.read(), tiny_campaign.home, names)
     return {record.name: record for record in records}, notes
 
 
-@pytest.fixture
-def replicated(tiny_campaign):
-    add(tiny_campaign, SEEDS)
-    return *run(tiny_campaign, "baseline", "self_distillation", "again"), tiny_campaign
+@pytest.fixture(scope="module")
+def replicated(tmp_path_factory, make_tiny_campaign):
+    """A campaign in which a study was repeated with other seeds: its folder is only looked at."""
+    folder = tmp_path_factory.mktemp("replicated")
+    with working_in(folder):
+        tiny_campaign = make_tiny_campaign(folder)
+        add(tiny_campaign, SEEDS)
+        records, notes = studies_of(tiny_campaign, "baseline", "self_distillation", "again")
+    return records, notes, tiny_campaign
 
 
 def test_replicates_of_any_training_study_differ_from_its_trial_by_their_seed_alone(replicated):
@@ -74,9 +76,9 @@ def test_replicates_of_any_training_study_differ_from_its_trial_by_their_seed_al
     assert start.configuration.needs["teacher"][0].folder.is_dir()
 
 
-def test_a_replicate_with_the_seed_of_the_original_is_the_original(replicated, tiny_campaign):
+def test_a_replicate_with_the_seed_of_the_original_is_the_original(replicated):
     """The same key: it would be taken from the store, and what is trained again is what was trained before."""
-    records, _, _ = replicated
+    records, _, tiny_campaign = replicated
     campaign = tiny_campaign.read()
     sampled = Sampling(tiny_campaign.home).load("tiny", "again")
     start = pinned_start(sampled.attribute("start"), Store(tiny_campaign.home.store))
@@ -89,7 +91,7 @@ def test_without_more_words_five_seeds_of_the_campaigns_own_configuration_are_tr
     add(tiny_campaign, "  seeds: {strategy: seeds}\n")
     study = tiny_campaign.read().studies["seeds"]
     assert (study.trials, study.pruner.kind) == (5, "none")
-    records, _ = run(tiny_campaign, "seeds")
+    records, _ = studies_of(tiny_campaign, "seeds")
     assert [trial.seed for trial in records["seeds"].trials] == [1, 2, 3, 4, 5]
     assert records["seeds"].count(TrialState.COMPLETE) == 5
 
@@ -101,7 +103,7 @@ def test_parameters_that_won_are_inherited_and_a_space_may_vary_them(tiny_campai
         "    space: {model.dropout: {choice: [0.0, 0.1]}, train.seed: {choice: [7, 8]}}\n",
     )
     assert tiny_campaign.read().studies["seeds"].pruner == PrunerSettings(kind="median")
-    records, _ = run(tiny_campaign, "baseline", "seeds")
+    records, _ = studies_of(tiny_campaign, "baseline", "seeds")
     best = records["baseline"].best
     points = {(trial.settings["model"]["dropout"], trial.seed) for trial in records["seeds"].trials}
     assert points == {(0.0, 7), (0.0, 8), (0.1, 7), (0.1, 8)}

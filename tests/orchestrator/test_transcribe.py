@@ -11,15 +11,12 @@ import pytest
 import soundfile
 from scipy.signal import resample_poly
 
-from orchestrator import cli
-from orchestrator.engines.local import LocalEngine
 from orchestrator.promotion import Champions
 from orchestrator.recordings import find_recordings
-from orchestrator.runner import Runner
 from orchestrator.tracking import Tracker
 from orchestrator.transcripts import FORMS
 from search_spaces.axes.decoding import DecodingSettings, LanguageModelSettings
-from tests.orchestrator.test_runner import Notes
+from tests.orchestrator.running import run, working_in
 from trainers.artifacts import Hypothesis, Utterance
 from trainers.data.manifest import read_manifest
 from trainers.decoding.language_model import build_language_model
@@ -34,9 +31,7 @@ from trainers.transcription import Failure, Transcript
 def tiny_home(tmp_path_factory, make_tiny_campaign):
     """A folder in which the tiny campaign has a champion; it is only looked at."""
     folder = tmp_path_factory.mktemp("used")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ORCHESTRATOR_HOME", str(folder / "mlruns"))
-        patch.chdir(folder)
+    with working_in(folder):
         campaign = make_tiny_campaign(folder)
         # enough to learn the words
         for old, new in (
@@ -50,23 +45,20 @@ def tiny_home(tmp_path_factory, make_tiny_campaign):
         campaign.rewrite(
             "trials: 5\n", "trials: 2\n    fixed: {decoding.prior_scale: 0.3, decoding.temperature: 1.2}\n"
         )
-        Runner(campaign.read(), ["baseline"], campaign.home, LocalEngine(1), Notes()).run()
+        run(campaign.read(), campaign.home, ["baseline"], workers=1)
     return campaign
 
 
 @pytest.fixture
-def call(tiny_home, monkeypatch, capsys):
+def call(tiny_home, call, monkeypatch):
     """Run a command in the tiny campaign's folder; its status and what it printed."""
     monkeypatch.setenv("ORCHESTRATOR_HOME", str(tiny_home.home.root))
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.chdir(tiny_home.folder)
 
     def run(*words, stdin=""):
-        monkeypatch.setattr(sys, "argv", ["orchestrator", *map(str, words)])
         monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        return stop.value.code or 0, capsys.readouterr()
+        return call(*words)
 
     return run
 
@@ -74,10 +66,8 @@ def call(tiny_home, monkeypatch, capsys):
 @pytest.fixture(scope="module")
 def divided(tiny_home):
     """A beam-search trial that divides by the prior, and its system as it was promoted; the champion is as before."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ORCHESTRATOR_HOME", str(tiny_home.home.root))
-        patch.chdir(tiny_home.folder)
-        records = Runner(tiny_home.read(), ["baseline", "decoding"], tiny_home.home, LocalEngine(1), Notes()).run()
+    with working_in(tiny_home.folder):
+        records, _ = run(tiny_home.read(), tiny_home.home, ["baseline", "decoding"], workers=1)
         champions = Champions(tiny_home.home, Tracker(tiny_home.home))
         (trial,) = (trial for trial in records[1].trials if trial.outcome.decoder != "greedy")
         folder = champions.promote(trial)
