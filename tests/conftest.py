@@ -14,6 +14,8 @@ import pytest
 import torch
 
 from search_spaces.axes.decoding import LanguageModelSettings
+from trainers.artifacts import Posteriors
+from trainers.data.labels import WORD_START, Alphabet
 from trainers.decoding.language_model import build_language_model
 from trainers.store import Store
 
@@ -111,3 +113,26 @@ def an4_model(tmp_path_factory, an4_text):
     """Word 3-grams of AN4's training transcripts."""
     store = Store(tmp_path_factory.mktemp("models"))
     return build_language_model(store, LanguageModelSettings(text=an4_text, order=3))
+
+
+@pytest.fixture(scope="session")
+def an4_fourgram(tmp_path_factory, an4_text):
+    """Word 4-grams of the same transcripts."""
+    store = Store(tmp_path_factory.mktemp("four"))
+    return build_language_model(store, LanguageModelSettings(text=an4_text, order=4))
+
+
+@pytest.fixture(scope="session")
+def an4_posteriors(root):
+    """What a recogniser of AN4 says of the dev set: posteriors, what their columns are, and the references."""
+
+    def read(name, units):
+        with np.load(root / f"tests/data/an4_posteriors/{name}_dev.npz") as stored:
+            mark = WORD_START if units == "word" else ""
+            labels = ("", *(mark + str(label) for label in stored["labels"][1:]))
+            offsets = np.concatenate([[0], np.cumsum(stored["lengths"])]).astype(np.int64)
+            ids = tuple(map(str, range(len(offsets) - 1)))
+            posteriors = Posteriors(ids, stored["log_probs"].astype(np.float32), offsets, labels)
+            return posteriors, Alphabet(units, labels), [str(text) for text in stored["references"]]
+
+    return read

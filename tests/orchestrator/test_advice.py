@@ -9,18 +9,15 @@ from pyctcdecode.language_model import LanguageModel
 
 from orchestrator.advice import advice
 from orchestrator.record import StudyRecord, TrialRecord, TrialState
-from search_spaces.axes.decoding import DecodingSettings, LanguageModelSettings
+from search_spaces.axes.decoding import DecodingSettings
 from search_spaces.campaign import StudyDefinition
 from search_spaces.space import Axis, Categorical, Float, Int, Space
 from tests.orchestrator.made_surface import WIDER
-from trainers.artifacts import Posteriors, Score
-from trainers.data.labels import Alphabet
-from trainers.decoding.language_model import build_language_model
+from trainers.artifacts import Score
 from trainers.decoding.searching import search_set
 from trainers.outcomes import UtteranceErrors
 from trainers.scoring.wer import score_pair
 from trainers.spec import TrialOutcome
-from trainers.store import Store
 
 ALPHA, BEAM = Axis("decoding.alpha", Float(0.0, 1.0)), Axis("decoding.beam_width", Categorical((10, 20, 50)))
 STUDY = StudyDefinition("decoding", "decoding", Space((ALPHA, BEAM)))
@@ -162,20 +159,8 @@ def test_a_best_point_that_stays_says_nothing():
 
 
 @pytest.fixture(scope="module")
-def characters(root):
-    """Posteriors of AN4's dev set, what their columns are, and what was said."""
-    with np.load(root / "tests/data/an4_posteriors/char_dev.npz") as stored:
-        labels = ("", *map(str, stored["labels"][1:]))
-        offsets = np.concatenate([[0], np.cumsum(stored["lengths"])])
-        ids = tuple(map(str, range(len(offsets) - 1)))
-        posteriors = Posteriors(ids, stored["log_probs"].astype(np.float32), offsets, labels)
-        return posteriors, Alphabet("char", labels), [str(text) for text in stored["references"]]
-
-
-@pytest.fixture(scope="module")
-def an4_fourgram(tmp_path_factory, an4_text):
-    settings = LanguageModelSettings(text=an4_text, order=4)
-    return build_language_model(Store(tmp_path_factory.mktemp("models")), settings)
+def characters(an4_posteriors):
+    return an4_posteriors("char", "char")
 
 
 def said_of_decodings(references, before, after):

@@ -21,7 +21,6 @@ from tests.trainers.random_sweeps import (
 )
 from trainers.artifacts import Posteriors
 from trainers.data.labels import Alphabet
-from trainers.data.manifest import read_manifest
 from trainers.decoding import library as library_module
 from trainers.decoding import searching
 from trainers.decoding.beam import BeamDecoder
@@ -135,13 +134,9 @@ def test_its_language_model_is_kenlms_bit_for_bit(language):
 
 
 @pytest.mark.parametrize(("name", "units"), [("char", "char"), ("word_seed2", "word")])
-def test_on_real_posteriors_of_an4_it_gives_pyctcdecodes_texts_and_scores(root, an4_model, name, units):
-    train = [utterance.text for utterance in read_manifest(root / "data/an4/train.jsonl")]
-    with np.load(root / f"tests/data/an4_posteriors/{name}_dev.npz") as stored:
-        logs, lengths = stored["log_probs"].astype(np.float32), stored["lengths"]
-    alphabet = Alphabet.of(units, train)
-    ends = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    few = Posteriors(tuple(f"u{i}" for i in range(30)), logs[: ends[30]], ends[:31], alphabet.labels)
+def test_on_real_posteriors_of_an4_it_gives_pyctcdecodes_texts_and_scores(an4_posteriors, an4_model, name, units):
+    posteriors, alphabet, _ = an4_posteriors(name, units)
+    few = posteriors.take(range(30))
     points = [POINT, POINT.model_copy(update={"alpha": 2.0, "beta": -1.0, "token_min_logp": -7.0})]
     with BeamDecoder(alphabet, an4_model) as reference:
         assert differences(Kernel(alphabet, an4_model), reference, few, points) == []

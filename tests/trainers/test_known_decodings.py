@@ -5,14 +5,12 @@ import json
 import numpy as np
 import pytest
 
-from search_spaces.axes.decoding import DecodingSettings, LanguageModelSettings
-from trainers.artifacts import Posteriors
-from trainers.data.labels import WORD_START, Alphabet
+from search_spaces.axes.decoding import DecodingSettings
+from trainers.data.labels import Alphabet
 from trainers.decoding.beam import BeamDecoder
 from trainers.decoding.greedy import greedy_set, greedy_text
-from trainers.decoding.language_model import LanguageModelFiles, build_language_model
+from trainers.decoding.language_model import LanguageModelFiles
 from trainers.scoring.wer import score_set
-from trainers.store import Store
 
 LIBRI = "i have a good deal of will you remember and what i have set my mind upon no doubt i shall some day achieve"
 
@@ -90,46 +88,28 @@ def test_words_out_of_the_list_cost_the_unknown_offset(bunny, tmp_path):
     assert found == {0.0: "bugs bunny", -10.0: "bunny bunny"}
 
 
-def an4(root, name, units):
-    """Posteriors of AN4's dev set by a recogniser, its alphabet, and the references."""
-    with np.load(root / f"tests/data/an4_posteriors/{name}_dev.npz") as stored:
-        mark = WORD_START if units == "word" else ""
-        labels = ("", *(mark + str(label) for label in stored["labels"][1:]))
-        offsets = np.concatenate([[0], np.cumsum(stored["lengths"])]).astype(np.int64)
-        references = [str(text) for text in stored["references"]]
-        ids = tuple(map(str, range(len(references))))
-        posteriors = Posteriors(ids, stored["log_probs"].astype(np.float32), offsets, labels)
-    return posteriors, Alphabet(units, labels), references
-
-
-@pytest.fixture(scope="module")
-def four_grams(tmp_path_factory, an4_text):
-    store = Store(tmp_path_factory.mktemp("four"))
-    return build_language_model(store, LanguageModelSettings(text=an4_text, order=4))
-
-
 @pytest.mark.parametrize(
     ("name", "units", "alpha", "beta", "greedy", "at_most"),
     [("char", "char", 1.0, 3.0, 33.7, 22.0), ("word_seed2", "word", 0.7, 2.0, 29.3, 27.5)],
 )
 def test_a_language_model_lowers_the_wer_of_an4_as_far_as_is_known(
-    root, four_grams, name, units, alpha, beta, greedy, at_most
+    an4_posteriors, an4_fourgram, name, units, alpha, beta, greedy, at_most
 ):
-    posteriors, alphabet, references = an4(root, name, units)
+    posteriors, alphabet, references = an4_posteriors(name, units)
     best_paths = greedy_set(posteriors, alphabet)
     assert round(score_set(references, (one.text for one in best_paths)).wer, 1) == greedy
     assert all(len(one.spans) == len(one.text.split()) for one in best_paths)
-    with BeamDecoder(alphabet, four_grams) as decoder:
+    with BeamDecoder(alphabet, an4_fourgram) as decoder:
         found = decoder.decode_set(posteriors, DecodingSettings(method="beam", alpha=alpha, beta=beta, beam_width=50))
     assert score_set(references, (one.text for one in found)).wer <= at_most
     assert all(len(one.spans) == len(one.text.split()) for one in found)
 
 
-def test_a_wider_search_of_an4_finds_better_scores_and_never_worse_ones(root, four_grams):
-    posteriors, alphabet, _ = an4(root, "char", "char")
+def test_a_wider_search_of_an4_finds_better_scores_and_never_worse_ones(an4_posteriors, an4_fourgram):
+    posteriors, alphabet, _ = an4_posteriors("char", "char")
     narrow = DecodingSettings(method="beam", alpha=1.0, beta=3.0, beam_width=20)
     wide = narrow.model_copy(update={"beam_width": 60, "beam_prune_logp": -20.0, "token_min_logp": -6.0})
-    with BeamDecoder(alphabet, four_grams) as decoder:
+    with BeamDecoder(alphabet, an4_fourgram) as decoder:
         for index in range(0, len(posteriors), 6):
             first, second = (decoder.decode(posteriors[index], one) for one in (narrow, wide))
             assert second.acoustic + second.language >= first.acoustic + first.language - 1e-6

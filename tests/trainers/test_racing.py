@@ -6,8 +6,6 @@ import numpy as np
 import pytest
 
 from trainers import racing
-from trainers.artifacts import Posteriors
-from trainers.data.labels import Alphabet
 from trainers.decoding import library as library_module
 from trainers.decoding.library import library
 from trainers.decoding.searching import Search
@@ -22,16 +20,10 @@ BAD = {**GOOD, "decoding.alpha": 4.0, "decoding.beta": -3.0}
 
 
 @pytest.fixture(scope="module")
-def an4(root):
+def an4(an4_posteriors):
     """Every second utterance of AN4's dev set: posteriors of characters, their alphabet, and what was said."""
-    with np.load(root / "tests/data/an4_posteriors/char_dev.npz") as stored:
-        labels = tuple(map(str, stored["labels"]))
-        offsets = np.concatenate([[0], np.cumsum(stored["lengths"])]).astype(np.int64)
-        ids = tuple(f"an4-{number}" for number in range(len(offsets) - 1))
-        every = Posteriors(ids, stored["log_probs"].astype(np.float32), offsets, labels)
-        chosen = range(0, len(ids), 2)
-        references = [str(stored["references"][number]) for number in chosen]
-    return every.take(chosen), Alphabet("char", labels), references
+    posteriors, alphabet, references = an4_posteriors("char", "char")
+    return posteriors.take(range(0, len(posteriors), 2)), alphabet, references[::2]
 
 
 @pytest.fixture(params=["kernel", "pyctcdecode"])
