@@ -27,14 +27,15 @@ os.environ.update(THREADS)  # before numpy reads them
 
 import numpy as np
 import torch
+from decoding import ROOT, read
 
 from search_spaces.axes.decoding import DecodingSettings, LanguageModelSettings
 from search_spaces.axes.features import Units
-from trainers.artifacts import Hypothesis, Posteriors
+from trainers.artifacts import Hypothesis
 from trainers.combining.evidence import Evidence
 from trainers.combining.members import Member, Pool
 from trainers.combining.rule import HypothesisRule, PosteriorRule, RescoringSettings
-from trainers.data.labels import WORD_START, Alphabet
+from trainers.data.manifest import read_manifest
 from trainers.decoding.adjust import adjust_set
 from trainers.decoding.beam import BeamDecoder
 from trainers.decoding.greedy import greedy_set
@@ -45,23 +46,11 @@ from trainers.fusion import find_rule, rule_names
 from trainers.scoring.wer import score_set
 from trainers.store import Store
 
-ROOT = Path(__file__).parent.parent
 SETS: dict[str, Units] = {"char": "char", "word_seed2": "word", "word_seed3": "word"}
 SEARCH = DecodingSettings(method="beam", alpha=0.5, beta=1.5, beam_width=100)
 WIDE = SEARCH.model_copy(update={"token_min_logp": -9.0, "beam_prune_logp": -30.0})
 GRID = list(product(np.linspace(0, 2, 21).tolist(), np.linspace(0, 6, 13).tolist()))
 HYPOTHESES, POINTS = 50, 1000
-
-
-def read(name: str, units: Units) -> tuple[Member, list[str]]:
-    """A member without hypotheses, and the references."""
-    with np.load(ROOT / f"tests/data/an4_posteriors/{name}_dev.npz") as stored:
-        mark = WORD_START if units == "word" else ""
-        labels = ("", *(mark + str(label) for label in stored["labels"][1:]))
-        offsets = np.concatenate([[0], np.cumsum(stored["lengths"])]).astype(np.int64)
-        ids = tuple(map(str, range(len(offsets) - 1)))
-        posteriors = Posteriors(ids, stored["log_probs"].astype(np.float32), offsets, labels)
-        return Member(name, posteriors, Alphabet(units, labels)), stored["references"].tolist()
 
 
 def n_best(member: Member, files: LanguageModelFiles, settings: DecodingSettings, count: int) -> Member:
@@ -188,8 +177,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         settings = LanguageModelSettings(text=ROOT / "data/an4/lm/train_text.txt", order=4)
         files = build_language_model(Store(Path(folder)), settings)
-        members = [read(name, units)[0] for name, units in SETS.items()]
-        references = read("char", "char")[1]
+        members = [Member(name, *read(name, units)) for name, units in SETS.items()]
+        references = [utterance.text for utterance in read_manifest(ROOT / "data/an4/dev.jsonl")]
         speed([n_best(member, files, WIDE, HYPOTHESES) for member in members], args.turns)
         evidence = Evidence(TextScorer(files))
         listed = [n_best(member, files, SEARCH, 30) for member in members]

@@ -27,6 +27,7 @@ from decoding import ROOT, SETS, SWEEPS, read
 from scipy.stats import norm
 
 from search_spaces.axes.decoding import DecodingSettings, LanguageModelSettings
+from trainers.data.manifest import read_manifest
 from trainers.decoding.kernel import Kernel
 from trainers.decoding.language_model import LanguageModelFiles, build_language_model
 from trainers.racing import PARTS
@@ -45,8 +46,7 @@ def errors_of(name: str, sweep: str, files: LanguageModelFiles) -> np.ndarray:
     posteriors, alphabet = read(name, dict(SETS.values())[name])
     points = [DecodingSettings(method="beam", alpha=a, beta=b, beam_width=width) for a, b, width in SWEEPS[sweep]]
     found = Kernel(alphabet, files).decode_points(posteriors, points)
-    with np.load(ROOT / f"tests/data/an4_posteriors/{name}_dev.npz") as stored:
-        references = [str(text) for text in stored["references"]]
+    references = [utterance.text for utterance in read_manifest(ROOT / "data/an4/dev.jsonl")]
     return np.array(
         [[score_pair(said, one.text).errors for said, one in zip(references, texts, strict=True)] for texts in found]
     )
