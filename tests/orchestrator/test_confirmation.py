@@ -16,33 +16,21 @@ from orchestrator.cost import TrainingCost
 from orchestrator.home import Home
 from orchestrator.leaderboard import leaderboard
 from orchestrator.owner import Owner
-from orchestrator.planning import data_fingerprints
 from orchestrator.record import TrialState
 from orchestrator.sampling import Sampling
-from orchestrator.study_run import StudyRun
 from search_spaces.axes.features import FeatureSettings
 from search_spaces.campaign import ConfirmSettings, PrunerSettings, SamplerSettings
 from search_spaces.errors import CampaignError
 from search_spaces.replicates import SEED, UNCONFIRMED
 from search_spaces.space import Axis, Float, Space
 from tests.orchestrator.running import COMMAND, run, working_in
+from tests.orchestrator.told_studies import elsewhere, nothing_known, open_study, work_through
 from trainers.artifacts import Score
 from trainers.data.sets import load_set
 from trainers.spec import EpochReport, TrialOutcome
 from trainers.store import Store
 
 LR = Axis("train.lr", Float(1e-3, 1e-1, log=True))
-
-
-def nothing_known(trial):
-    return None
-
-
-def elsewhere(home):
-    """Another home that nothing has been run in."""
-    root = home.root.with_name("elsewhere")
-    root.mkdir()
-    return Home(root, f"sqlite:///{root}/optuna.db", f"sqlite:///{root}/mlflow.db")
 
 
 # a study whose trials are told their results
@@ -55,18 +43,7 @@ def campaign(tiny_campaign):
 
 def open_run(campaign, home, budget=None, **changes):
     changes = {"space": Space((LR,)), "trials": 6, "enqueue": (), "confirm": ConfirmSettings(top=2, seeds=3), **changes}
-    study = replace(campaign.studies["baseline"], **changes)
-    campaign = replace(campaign, studies={**campaign.studies, "baseline": study})
-    return StudyRun.open(campaign, "baseline", Sampling(home), data_fingerprints(campaign), budget)
-
-
-def finish(run, claims, errors=lambda settings: 20):
-    """Let claimed trials end."""
-    for claim in claims:
-        values = {SEED: 1, **claim.params, **claim.overrides}
-        settings = {"train": {"lr": values["train.lr"], "seed": values[SEED]}}
-        run.sampled.note_trial(claim.number, "started", {"settings": settings})
-        run.sampled.complete(claim.number, TrialOutcome(score=Score(errors(settings["train"]), 0, 0, 1000)))
+    return open_study(campaign, "baseline", home, budget, **changes)
 
 
 def lucky(train):
@@ -74,13 +51,17 @@ def lucky(train):
     return round(2000 * train["lr"]) + 100 - (99 if train["seed"] == 1 and train["lr"] > 0.02 else 0) + train["seed"]
 
 
-def work(run, until=None, errors=lucky):
-    """Claim and finish trials until the study ends, or has so many."""
-    while not run.closed and (until is None or len(run.sampled.record().trials) < until):
-        claims = run.claim()
-        finish(run, claims, errors)
-        if not claims:
-            run.ending = run.close(nothing_known)
+def finish(run, claims):
+    """Let claimed trials end."""
+    for claim in claims:
+        values = {SEED: 1, **claim.params, **claim.overrides}
+        settings = {"train": {"lr": values["train.lr"], "seed": values[SEED]}}
+        run.sampled.note_trial(claim.number, "started", {"settings": settings})
+        run.sampled.complete(claim.number, TrialOutcome(score=Score(lucky(settings["train"]), 0, 0, 1000)))
+
+
+def work(run, until=None):
+    work_through(run, finish, until)
     return run.sampled.record()
 
 
@@ -90,7 +71,8 @@ def confirming(record):
 
 def test_the_best_configurations_run_again_with_fresh_seeds_behind_the_whole_budget(campaign, home):
     run = open_run(campaign, home)
-    record = work(run)
+    ending = work_through(run, finish)
+    record = run.sampled.record()
     assert [trial.number for trial in confirming(record)] == [6, 7, 8, 9, 10, 11]
     best = sorted(record.searched, key=lambda trial: (trial.dev_wer, trial.number))[:2]
     assert {trial.confirms for trial in confirming(record)} == {trial.number for trial in best}
@@ -102,7 +84,7 @@ def test_the_best_configurations_run_again_with_fresh_seeds_behind_the_whole_bud
     assert record.result.number == record.promoted
     # the lucky one of the search is not the one that its seeds speak for
     assert first.origin.number != record.best.number == best[0].number
-    assert f"#{first.origin.number} is confirmed" in run.ending.remark
+    assert f"#{first.origin.number} is confirmed" in ending.remark
 
 
 def test_the_number_of_trials_to_come_is_known_beforehand_and_true_at_the_end(campaign, home):
@@ -193,12 +175,12 @@ def test_a_run_that_confirms_is_not_stopped_for_losing_and_stops_no_other(campai
     while claims := run.claim():
         for epoch in range(1, 4):
             assert report(claims[0].number, epoch, 50.0)
-        finish(run, claims, lucky)
+        finish(run, claims)
     assert run.close(nothing_known) is None
     for _ in range(6):
         (claim,) = run.claim()
         assert all(report(claim.number, epoch, wer) for epoch, wer in ((1, 1.0), (2, 99.0), (3, 99.0)))
-        finish(run, [claim], lucky)
+        finish(run, [claim])
     more = open_run(campaign, home, budget=8)
     ((one,), (other,)) = more.claim(), more.claim()
     assert report(one.number, 1, 49.0)  # worse than every run that confirms, and better than the search
@@ -213,7 +195,7 @@ def test_where_every_configuration_lost_a_run_the_best_of_the_search_is_promoted
             if claim.overrides.get(SEED) == 2:
                 run.sampled.fail(claim.number, "no")
             else:
-                finish(run, [claim], lucky)
+                finish(run, [claim])
         ending = None if claims else run.close(nothing_known)
     record = run.sampled.record()
     assert ending.promoted.number == record.best.number

@@ -6,15 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.planning import data_fingerprints
 from orchestrator.record import TrialRecord, TrialState
-from orchestrator.sampling import Sampling
-from orchestrator.study_run import StudyRun
 from orchestrator.widening import own_budget, repeats_of, widened_points
 from search_spaces.axes.decoding import DecodingSettings
 from search_spaces.axes.settings import overlay
 from search_spaces.campaign import SamplerSettings, StudyDefinition
 from search_spaces.space import Axis, Categorical, Float, Space
+from tests.orchestrator.told_studies import nothing_known, open_study, work_through
 from trainers.artifacts import Score
 from trainers.spec import TrialOutcome
 
@@ -31,13 +29,7 @@ def campaign(tiny_campaign):
 
 
 def open_run(campaign, home, budget=None, **changes):
-    study = replace(campaign.studies["decoding"], **changes)
-    campaign = replace(campaign, studies={**campaign.studies, "decoding": study})
-    return StudyRun.open(campaign, "decoding", Sampling(home), data_fingerprints(campaign), budget)
-
-
-def nothing_known(trial):
-    return None
+    return open_study(campaign, "decoding", home, budget, **changes)
 
 
 def finish(run, claims):
@@ -51,12 +43,7 @@ def finish(run, claims):
 
 
 def work(run, until=None):
-    """Claim and finish trials until the study ends, or has so many."""
-    while not run.closed and (until is None or len(run.sampled.record().trials) < until):
-        claims = run.claim()
-        finish(run, claims)
-        if not claims:
-            run.close(nothing_known)
+    work_through(run, finish, until)
     return run.sampled.record()
 
 
