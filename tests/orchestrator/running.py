@@ -1,10 +1,11 @@
-"""Campaigns that run in this process or from the shell: where, and who watches them."""
+"""Campaigns that run in this process or from the shell: where, who watches them, and which processes they have."""
 
 import subprocess
 import sys
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 
 from orchestrator.engines.local import LocalEngine
@@ -42,6 +43,21 @@ def run(campaign, home, names=None, observer=None, workers=2, **options):
 def shell(*words):
     """The command line in a process of its own."""
     return subprocess.run([COMMAND, *words], capture_output=True, text=True, check=False)
+
+
+def processes():
+    """What was started by this process and is there, without the tracker of its resources."""
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        try:
+            tracker = "resource_tracker" in " ".join(process.cmdline())
+        except psutil.ZombieProcess:
+            tracker = False
+        except psutil.NoSuchProcess:  # it ended since it was listed
+            continue
+        if not tracker:
+            found.append(process)
+    return found
 
 
 @contextmanager

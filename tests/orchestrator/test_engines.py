@@ -5,7 +5,6 @@ import signal
 import time
 from dataclasses import replace
 
-import psutil
 import pytest
 
 from orchestrator.engines.engine import Died, Failed, Finished, Job, Reported
@@ -13,6 +12,7 @@ from orchestrator.engines.local import LocalEngine
 from orchestrator.planning import data_fingerprints, make_spec
 from orchestrator.sampling import Claim
 from orchestrator.start import Start
+from tests.orchestrator.running import processes
 
 ENGINES = {"local": LocalEngine}
 
@@ -61,20 +61,6 @@ def drain(engine):
             else:
                 seen.append(event)
     return seen
-
-
-def processes():
-    found = []
-    for process in psutil.Process().children(recursive=True):
-        try:
-            tracker = "resource_tracker" in " ".join(process.cmdline())
-        except psutil.ZombieProcess:
-            tracker = False
-        except psutil.NoSuchProcess:  # it ended since it was listed
-            continue
-        if not tracker:
-            found.append(process)
-    return found
 
 
 def test_a_job_reports_every_epoch_and_finishes(engine, job):

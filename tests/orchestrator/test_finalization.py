@@ -336,7 +336,7 @@ def test_the_leaderboard_shows_test_wer_interval_and_look_and_compares_on_test(c
 
 
 @pytest.mark.slow
-def test_digits_from_nothing_to_its_test_set(digits):
+def test_the_test_set_of_digits_is_opened_once_for_all_of_its_studies(digits):
     """With real recordings, through the command line alone."""
 
     def command(*words):

@@ -17,8 +17,7 @@ from orchestrator.promotion import best_of
 from orchestrator.record import TrialState
 from orchestrator.runner import Runner
 from orchestrator.sampling import Sampling
-from tests.orchestrator.running import Notes, run, working_in
-from tests.orchestrator.test_engines import processes
+from tests.orchestrator.running import Notes, processes, run, working_in
 from trainers import racing
 
 WORDS = ("GO", "STOP", "YES", "NO")

@@ -32,7 +32,7 @@ def study(*trials):
     return StudyRecord("c", "s", "seeds", trials)
 
 
-def test_the_sentence_of_five_seeds():
+def test_what_five_seeds_show_is_said_in_a_sentence():
     noise = seed_noise(study(*(trial(number, errors) for number, errors in enumerate([200, 205, 208, 212, 217]))))
     assert noise.mean == pytest.approx(20.84)
     assert noise.sd == pytest.approx(0.650, abs=5e-4)

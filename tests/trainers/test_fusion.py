@@ -185,7 +185,7 @@ def test_joint_rescoring_of_one_member_is_that_member_s_own_rescored_best(units,
     found = rule(rule.Settings(alpha=0.7, beta=1.5)).fuse(Pool.of([one]), Evidence(language))
     for index, (name, fused) in enumerate(zip(one.posteriors.ids, found, strict=True)):
         texts = [each.text for each in one.hypotheses[name]]
-        (values,) = [Evidence().acoustic(one, [texts if k == index else [] for k in range(3)])[index]]
+        values = Evidence().acoustic(one, [texts if k == index else [] for k in range(3)])[index]
         words = np.array([len(text.split()) for text in texts])
         scores = values + 0.7 * language(texts) + 1.5 * words
         if np.isfinite(scores).any():
