@@ -36,7 +36,7 @@ from trainers.model.build import build_network
 from trainers.pipeline import resolve_settings, run_trial
 from trainers.spec import Ingredient, TrialSpec
 from trainers.store import Store
-from trainers.teacher import Teacher
+from trainers.teaching.frames import TeacherFrames
 from trainers.trial import Trial
 
 ROOT = Path(__file__).parent.parent
@@ -73,18 +73,18 @@ def bare(trial: Trial) -> Callable[[], float]:
 def run_at_every_step(teacher: Ingredient) -> Iterator[None]:
     """Let teachers read each batch anew, instead of what is kept of them."""
     network = load_checkpoint(teacher.folder).network()
-    kept = Teacher.__call__
+    kept = TeacherFrames.__call__
 
-    def read(self: Teacher, batch: Batch, lengths: torch.Tensor) -> torch.Tensor:
+    def read(self: TeacherFrames, batch: Batch, lengths: torch.Tensor) -> torch.Tensor:
         with torch.no_grad():
             log_probs, _ = network(batch.features, batch.lengths)
         return log_probs
 
-    Teacher.__call__ = read  # type: ignore[method-assign]
+    TeacherFrames.__call__ = read  # type: ignore[method-assign]
     try:
         yield
     finally:
-        Teacher.__call__ = kept  # type: ignore[method-assign]
+        TeacherFrames.__call__ = kept  # type: ignore[method-assign]
 
 
 def padding(trial: Trial) -> float:

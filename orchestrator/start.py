@@ -11,8 +11,10 @@ from search_spaces.errors import UserError
 from search_spaces.schema import StrategySchema
 from search_spaces.space import Value
 from trainers.checkpoint import keep_checkpoint, load_checkpoint
+from trainers.combining.kept_ensemble import keep_ensemble
 from trainers.exchange.imported_posteriors import DESCRIPTION, keep_imported, load_imported
-from trainers.spec import IMPORTED_POSTERIORS, Ingredient, TrialSpec
+from trainers.pipeline import resolve_settings
+from trainers.spec import ENSEMBLES, IMPORTED_POSTERIORS, Ingredient, TrialSpec
 from trainers.store import Store
 from trainers.strategies import find_strategy
 
@@ -126,8 +128,9 @@ def outside_ingredient(path: str, store: Store) -> Ingredient:
 
 
 def place_of(store: Store, key: str) -> Path:
-    """Where what a trial starts from lies: a checkpoint, unless posteriors were imported under the key."""
-    return store.path(IMPORTED_POSTERIORS if store.has(IMPORTED_POSTERIORS, key) else "checkpoints", key)
+    """Where what a trial starts from lies: a checkpoint, unless something else has the key."""
+    kind = next((kind for kind in (IMPORTED_POSTERIORS, ENSEMBLES) if store.has(kind, key)), "checkpoints")
+    return store.path(kind, key)
 
 
 def named_trials(study: str, source: str, record: StudyRecord) -> list[TrialRecord]:
@@ -174,20 +177,24 @@ def resolve_start(
             raise UserError(f"study {study.name} needs {source}, which has no complete trial")
         return found
 
-    def made_by(source: str, trial: TrialRecord) -> Ingredient:
+    def made_by(source: str, trial: TrialRecord, combined: bool = False) -> Ingredient:
         trial.refuse_freed()
-        key = trial.outcome.checkpoint or trial.outcome.imported if trial.outcome else ""
-        if not key:
-            parts = trial.outcome.ensemble.members if trial.outcome and trial.outcome.ensemble else ()
-            listed = ", ".join(part.name for part in parts)
-            raise UserError(
-                f"study {study.name} needs one network, and {trial.name} is an ensemble of {listed}; "
-                "name the study of one of them"
-            )
+        outcome = trial.outcome
+        key = outcome.checkpoint or outcome.imported if outcome else ""
+        if not key and outcome and outcome.ensemble:
+            if not combined:
+                listed = ", ".join(part.name for part in outcome.ensemble.members)
+                raise UserError(
+                    f"study {study.name} needs one network, and {trial.name} is an ensemble of {listed}; "
+                    "name the study of one of them"
+                )
+            key, _ = keep_ensemble(store, outcome.ensemble, resolve_settings(dict(trial.settings)))
         return Ingredient(source, place_of(store, key), key, trial.number)
 
-    def ingredient(source: str) -> Ingredient:
-        return made_by(source, result(source)) if source in before else outside_ingredient(source, store)
+    def ingredient(need: str, source: str) -> Ingredient:
+        if source not in before:
+            return outside_ingredient(source, store)
+        return made_by(source, result(source), combined=need in taught)
 
     def pool(sources: Sequence[str]) -> tuple[Ingredient, ...]:
         """Every complete trial of the studies, and the trials and folders that are named; no network twice."""
@@ -203,9 +210,10 @@ def resolve_start(
         return tuple(found.values())
 
     repeated = replicated_name(study)
+    taught = {need.name for need in schema_of(study).needs if need.texts}
     pooled = {need.name for need in schema_of(study).needs if need.every_trial}
     needs = {
-        name: pool(sources) if name in pooled else tuple(ingredient(source) for source in sources)
+        name: pool(sources) if name in pooled else tuple(ingredient(name, source) for source in sources)
         for name, sources in study.needs.items()
         if repeated not in sources
     }

@@ -2,9 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from search_spaces.axes.section import Section
 from search_spaces.space import Value
+
+Product = Literal["network", "frames", "texts"]
+"""What comes of a trial: one network (or what was imported), posteriors of several, or hypotheses of several alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +23,8 @@ class Need:
         axis: Name of the axis that chooses among several; empty when all are used together.
         every_trial: Whether all trials of the studies serve, and not their promoted ones alone.
         replicated: Whether it is the configuration of the study's promoted trial that is taken, and no checkpoint.
+        texts: A setting and the value with which hypotheses alone serve; an ensemble's posteriors serve with any other,
+            too. None where it has to be a network.
     """
 
     name: str
@@ -28,6 +34,7 @@ class Need:
     axis: str = ""
     every_trial: bool = False
     replicated: bool = False
+    texts: tuple[str, Value] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +50,7 @@ class StrategySchema:
         needs: What it takes from other studies.
         requires: Optional sections of the campaign that must be there.
         trains: Whether a trial trains a network, epoch by epoch.
+        gives: A setting, and what comes of a trial by its value; None where it is always one network.
         repeats: Dotted name of the setting that says how often it does so at most; once where it is empty.
         fixed: Settings that every trial of this strategy has unless the study says otherwise.
         taps: Whether it reaches into the encoder, and so takes no module of the user's own.
@@ -62,6 +70,7 @@ class StrategySchema:
     needs: tuple[Need, ...] = ()
     requires: tuple[str, ...] = ()
     trains: bool = True
+    gives: tuple[str, Mapping[str, Product]] | None = None
     repeats: str = ""
     fixed: Mapping[str, Value] = field(default_factory=dict)
     taps: bool = False

@@ -11,6 +11,7 @@ from search_spaces.axes.settings import overlay
 from search_spaces.campaign import STUDY_NAME, ConfirmSettings, KeepSettings, SamplerSettings, StudyDefinition
 from search_spaces.checking import Checker, fields_at, plain_message, section_of, unknown_name
 from search_spaces.pools import check_pooled
+from search_spaces.products import check_product
 from search_spaces.pruner_reading import read_pruner
 from search_spaces.replicates import REPLICATES, SEED, check_replicated, read_confirm
 from search_spaces.schema import Need, StrategySchema
@@ -135,6 +136,8 @@ def _needs(
                 check.add(here, unknown_name("study", name, (s for s in siblings if s != place[1])))
             elif declared[key].replicated:
                 check_replicated(check, here, name)
+            else:
+                check_product(check, here, declared[key], name)
     for key, need in declared.items():
         if key not in needs and not need.optional:
             check.add(place, f"strategy {keys.strategy!r} needs {key}: {need.summary}; write needs: {{{key}: STUDY}}")

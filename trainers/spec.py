@@ -12,6 +12,8 @@ from trainers.store import code_digest, digest
 
 IMPORTED_POSTERIORS = "imported_posteriors"
 """Kind of the store's entries that hold posteriors of other programs."""
+ENSEMBLES = "ensembles"
+"""Kind of the store's entries that say what an ensemble is made of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +23,7 @@ class Ingredient:
     Attributes:
         name: The study it comes from, or the path that was written in the campaign file.
         number: The trial's number in that study; None for a path.
-        folder: Folder of its checkpoint, or of posteriors that were imported.
+        folder: Folder of its checkpoint, of posteriors that were imported, or of what says who is in an ensemble.
         key: What that was made from, as a digest.
     """
 

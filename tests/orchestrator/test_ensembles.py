@@ -13,13 +13,14 @@ from orchestrator.promotion import Champions
 from orchestrator.record import StudyRecord, TrialRecord, TrialState
 from orchestrator.retention import pools
 from orchestrator.sampling import Sampling
-from orchestrator.start import resolve_start
+from orchestrator.start import pinned_start, resolve_start
 from orchestrator.tracking import Tracker
 from search_spaces.errors import CampaignError, UserError
 from search_spaces.reading import read_campaign
 from tests.orchestrator.running import run, working_in
 from trainers.artifacts import Score
 from trainers.checkpoint import load_checkpoint
+from trainers.combining.kept_ensemble import load_ensemble
 from trainers.spec import TrialOutcome
 from trainers.store import Store
 from trainers.strategies import catalogue
@@ -53,6 +54,16 @@ STUDIES = """
     strategy: ensemble
     needs: {pool: seeds}
     fixed: {ensemble.rule: weights, weights.last: 2, decoding.method: greedy}
+  pupil:
+    strategy: distillation
+    needs: {teacher: joint}
+    fixed: {distillation.level: sequence, train.epochs: 3}
+    sampler: grid
+    space: {distillation.alpha: {choice: [0.3, 0.7]}}
+  guided:
+    strategy: distillation
+    needs: {teacher: mean}
+    fixed: {distillation.level: guided, train.epochs: 3}
 """
 
 
@@ -76,6 +87,15 @@ def ended(tmp_path_factory, make_tiny_campaign, write_features):
 
 def stored(campaign="tiny"):
     return {record.name: record for record in Sampling(Home.here()).records(campaign)}
+
+
+def board(folder, call):
+    """The rows of the leaderboard by study."""
+    status, shown = call("leaderboard", "tiny", "--csv", "board.csv")
+    assert status == 0, shown
+    return {
+        row["study"]: row for row in csv.DictReader((folder / "board.csv").read_text(encoding="utf-8").splitlines())
+    }
 
 
 def heard(folder, trial):
@@ -102,11 +122,7 @@ def test_a_pool_is_every_complete_trial_and_none_twice_and_its_record_says_who_c
 
 
 def test_the_leaderboard_shows_members_cost_and_the_best_single_of_the_same_pool(folder, call):
-    status, shown = call("leaderboard", "tiny", "--csv", "board.csv")
-    assert status == 0, shown
-    rows = {
-        row["study"]: row for row in csv.DictReader((folder / "board.csv").read_text(encoding="utf-8").splitlines())
-    }
+    rows = board(folder, call)
     mean = rows["mean"]
     assert re.fullmatch(r"seeds#\d 0.40, seeds#\d 0.40, seeds#\d 0.20", mean["members"])
     assert (mean["inference_cost"], mean["searches"]) == ("3.0", "1")
@@ -161,10 +177,93 @@ def test_averaged_weights_are_a_checkpoint_that_can_be_taken_like_any(folder):
     pupil = replace(campaign.studies["seeds"], strategy="distillation", needs={"teacher": ("last",)})
     start = resolve_start(pupil, {"last": stored()["last"]}, Store(folder / "mlruns/store"))
     assert start.needs["teacher"][0].folder == checkpoint.folder
-    pupil = replace(pupil, needs={"teacher": ("joint",)})
+    pupil = replace(pupil, strategy="self_distillation", needs={"teacher": ("joint",)})
     said = r"needs one network, and tiny/joint#\d is an ensemble of seeds#0, .*; name the study of one of them"
     with pytest.raises(UserError, match=said):
         resolve_start(pupil, {"joint": stored()["joint"]}, Store(folder / "mlruns/store"))
+
+
+def test_an_ensemble_teaches_and_its_pupil_s_record_names_it_and_pays_for_it(folder, call):
+    studies, store = stored(), Store(folder / "mlruns/store")
+    for name, teacher in (("pupil", "joint"), ("guided", "mean")):
+        trial, pool = studies[name].best, studies[teacher]
+        assert trial.needs == {"teacher": (f"{teacher}#{pool.result.number}",)}
+        (source,) = pinned_start(studies[name].start, store).needs["teacher"]
+        kept = load_ensemble(source.folder)
+        assert [(part.name, part.weight) for part in kept.parts] == [
+            (part.name, part.weight) for part in pool.result.outcome.ensemble.members
+        ]
+    rows = board(folder, call)
+    costs = {name: float(rows[name]["cpu_hours_with_needs"]) for name in ("seeds", "spelled", "joint", "pupil")}
+    assert costs["pupil"] > costs["joint"] > costs["seeds"] + costs["spelled"]
+    assert rows["pupil"]["inference_cost"] == "1.0"
+
+
+def test_a_pupil_s_weights_come_back_from_what_the_store_has_of_its_teacher(folder, call):
+    places = {trial.number: folder / "mlruns/store/checkpoints" / trial.key for trial in stored()["pupil"].trials}
+    before = {number: (place / "model.safetensors").read_bytes() for number, place in places.items()}
+    call("free", "tiny/pupil", "--keep-best", "1")
+    (number,) = (trial.number for trial in stored()["pupil"].trials if trial.freed)
+    status, said = call("free", "tiny/pupil", "--restore", number)
+    assert status == 0, said.err
+    assert (places[number] / "model.safetensors").read_bytes() == before[number]
+
+
+@pytest.mark.parametrize(
+    ("study", "need", "said"),
+    [
+        (
+            "{strategy: distillation, needs: {teacher: joint}}",
+            "teacher",
+            "ensemble that gives hypotheses alone, which serve with distillation.level: sequence and with no other",
+        ),
+        (
+            "{strategy: distillation, needs: {teacher: joint}, fixed: {distillation.level: guided}}",
+            "teacher",
+            "fix that",
+        ),
+        (
+            "{strategy: distillation, needs: {teacher: joint}, trials: 2, "
+            "space: {distillation.level: {choice: [sequence, span]}}}",
+            "teacher",
+            "fix that",
+        ),
+        (
+            "{strategy: self_distillation, needs: {teacher: mean}}",
+            "teacher",
+            "gives posteriors, and teacher takes one network; name the study of one of its members",
+        ),
+        (
+            "{strategy: decoding, needs: {posteriors: [seeds, joint]}, trials: 1}",
+            "posteriors",
+            "study joint is an ensemble that gives hypotheses, and posteriors takes one network",
+        ),
+    ],
+)
+def test_an_ensemble_where_it_cannot_serve_is_refused_before_anything_runs(folder, study, need, said):
+    file = folder / "tiny.yaml"
+    text = file.read_text(encoding="utf-8")
+    file.write_text(f"{text}  another: {study}\n", encoding="utf-8")
+    with pytest.raises(CampaignError) as error:
+        read_campaign(file, catalogue())
+    (mistake,) = error.value.mistakes
+    assert (mistake.line, mistake.key) == (text.count("\n") + 1, f"studies.another.needs.{need}")
+    assert said in mistake.message
+
+
+@pytest.mark.parametrize(
+    "study",
+    [
+        "{strategy: self_distillation, needs: {teacher: last}}",  # its rule makes one network
+        "{strategy: distillation, needs: {teacher: mixed_mean}}",  # of a searched rule any trial may be promoted
+        "{strategy: distillation, needs: {teacher: mean}, fixed: {distillation.level: frame}}",
+        "{strategy: distillation, needs: {teacher: joint}, inherit: pupil}",
+    ],
+)
+def test_what_may_serve_is_not_refused(folder, study):
+    file = folder / "tiny.yaml"
+    file.write_text(file.read_text(encoding="utf-8") + f"  another: {study}\n", encoding="utf-8")
+    read_campaign(file, catalogue())
 
 
 def test_finalize_opens_the_test_set_for_ensembles_too(folder, call):

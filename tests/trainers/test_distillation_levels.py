@@ -18,7 +18,9 @@ from trainers.model.network import EncoderNetwork
 from trainers.pipeline import resolve_settings, run_trial
 from trainers.store import Store
 from trainers.strategies.distillation import Distillation
-from trainers.teacher_hypotheses import KIND, TeacherHypotheses
+from trainers.teaching.distilling import open_teacher
+from trainers.teaching.hypotheses import TeacherHypotheses
+from trainers.teaching.n_best import KIND
 from trainers.trial import Trial
 
 LEVELS = get_args(DistillationSettings.model_fields["level"].annotation)
@@ -160,19 +162,21 @@ def test_hypotheses_that_cannot_be_written_are_left_out_counted_and_noted(studen
     strategy, _, corpus = student("sequence")
     assert (strategy._said.dropped, strategy.notes) == (0, ())
     fewer = replace(corpus, alphabet=Alphabet("word", tuple(x for x in corpus.alphabet.labels if x != "▁STOP")))
-    said = TeacherHypotheses(strategy.trial, fewer, 8)
-    everything = TeacherHypotheses(strategy.trial, corpus, 8)
+    said = TeacherHypotheses(open_teacher(strategy.trial), fewer, 8)
+    everything = TeacherHypotheses(open_teacher(strategy.trial), corpus, 8)
     with_it = sum("▁STOP" in [corpus.alphabet.labels[i] for i in one] for many, _ in everything._lists for one in many)
     assert said.dropped == with_it > 0
     assert said.notes[0].startswith(f"{with_it} of the teacher's ")
-    monkeypatch.setattr("trainers.distilling.TeacherHypotheses", lambda trial, corpus, count: said)
+    monkeypatch.setattr("trainers.teaching.distilling.TeacherHypotheses", lambda teacher, corpus, count: said)
     outcome = run_trial(spec_of("sequence", alpha=0.3, train__epochs=1), store, always)
     assert outcome.notes[0] == said.notes[0]
 
 
 def test_a_batch_of_whose_hypotheses_none_can_be_written_adds_nothing(student):
     strategy, network, corpus = student("sequence", alpha=1.0)
-    strategy._said = TeacherHypotheses(strategy.trial, replace(corpus, alphabet=Alphabet("word", ("", "▁OTHER"))), 1)
+    strategy._said = TeacherHypotheses(
+        open_teacher(strategy.trial), replace(corpus, alphabet=Alphabet("word", ("", "▁OTHER"))), 1
+    )
     assert strategy._said.dropped == len(corpus.train)
     batch = make_batch(corpus.train.features, torch.tensor([5, 0]).numpy(), corpus.targets)
     log_probs, lengths = network(batch.features, batch.lengths)

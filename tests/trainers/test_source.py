@@ -14,7 +14,7 @@ from trainers.pipeline import run_trial
 from trainers.prior import label_prior
 from trainers.source import CheckpointSource, ImportedSource, checkpoint_of, open_source
 from trainers.spec import Ingredient
-from trainers.top_posteriors import top_posteriors
+from trainers.teaching.top_posteriors import top_posteriors
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from trainers.data.sets import load_set
 from trainers.emission import emit
 from trainers.source import CheckpointSource
 from trainers.store import Store
-from trainers.top_posteriors import KIND, TOP, TopPosteriors, condense, expand, top_posteriors
+from trainers.teaching.top_posteriors import KIND, TOP, TopPosteriors, condense, expand, top_posteriors
 
 FEW, MANY = TOP + 1, TOP + 30
 

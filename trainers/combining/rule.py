@@ -53,6 +53,19 @@ class HypothesisRule(FusionRule):
             FusionError: A member has no hypothesis of an utterance.
         """
 
+    def n_best(self, pool: Pool, evidence: Evidence, count: int) -> list[list[Hypothesis]]:
+        """Hypotheses for every utterance, the best first; a rule that knows no others gives the one of `fuse`.
+
+        Args:
+            pool: Members with their hypotheses.
+            evidence: Scores of texts.
+            count: At most so many an utterance, and at least one.
+
+        Raises:
+            FusionError: A member has no hypothesis of an utterance.
+        """
+        return [[one] for one in self.fuse(pool, evidence)]
+
 
 class PosteriorRule(FusionRule):
     """A rule over frames. Members must have the same labels, in any order, and the same frames."""

@@ -8,7 +8,8 @@ from pydantic import Field, create_model, field_validator
 from search_spaces.axes.decoding import DecodingSettings
 from search_spaces.axes.section import Section
 from search_spaces.axes.settings import Settings
-from trainers.combining.rule import FusionRule, RescoringSettings
+from search_spaces.schema import Product
+from trainers.combining.rule import FusionRule, HypothesisRule, PosteriorRule, RescoringSettings, WeightRule
 from trainers.fusion import DEFAULT, find_rule, rule_names
 
 RANKED = 8
@@ -80,6 +81,14 @@ def rule_sections() -> dict[str, type[Section]]:
             made = create_model(settings.__name__, __base__=Section, __doc__=settings.__doc__, **own)
             found[rule] = cast(type[Section], made)
     return found
+
+
+def rule_products() -> dict[str, Product]:
+    """What each rule makes of its members."""
+    kinds: dict[type[FusionRule], Product] = {HypothesisRule: "texts", PosteriorRule: "frames", WeightRule: "network"}
+    return {
+        rule: product for rule in rule_names() for kind, product in kinds.items() if issubclass(find_rule(rule), kind)
+    }
 
 
 def point_of(decoding: DecodingSettings) -> tuple[float, float]:

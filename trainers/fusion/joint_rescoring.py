@@ -25,15 +25,19 @@ class JointRescoring(HypothesisRule):
 
     def fuse(self, pool: Pool, evidence: Evidence) -> list[Hypothesis]:
         """One hypothesis for every utterance; its acoustic score is the weighted sum of the members'."""
+        return [best for (best,) in self.n_best(pool, evidence, 1)]
+
+    def n_best(self, pool: Pool, evidence: Evidence, count: int) -> list[list[Hypothesis]]:
+        """The likeliest hypotheses of every utterance; those that some member cannot write come only without others."""
         alpha, beta = self.settings.alpha, self.settings.beta
         table = evidence.table(pool, self.settings.n_best)
         weights = np.array([member.weight for member in pool.members])
-        chosen = table.best(weights, alpha, beta)
-        acoustic = weights @ table.acoustic[:, chosen]
-        language = alpha * table.language[chosen] + beta * table.words[chosen]
-        return [
-            Hypothesis(name, table.texts[index], *scores)
-            for name, index, *scores in zip(
-                pool.ids, chosen.tolist(), acoustic.tolist(), language.tolist(), strict=True
-            )
-        ]
+        totals = table.totals(weights, alpha, beta)
+        acoustic = weights @ table.acoustic
+        language = alpha * table.language + beta * table.words
+        found = []
+        for name, start, end in zip(pool.ids, table.starts[:-1], table.starts[1:], strict=True):
+            ranked = start + np.argsort(-totals[start:end], kind="stable")
+            chosen = ranked[np.isfinite(totals[ranked])][:count].tolist()
+            found.append([Hypothesis(name, table.texts[i], float(acoustic[i]), float(language[i])) for i in chosen])
+        return found

@@ -1,16 +1,25 @@
 """Teacher-student distillation: a student of any size learns from transcript and a teacher of any size.
 
-The loss is that of `trainers.distilling`. Alphabet and frame rate must be the teacher's. The student starts from random
+The loss is that of `trainers.teaching.distilling`. Alphabet and frame rate must be the teacher's but at the level
+``sequence``. The teacher may be an ensemble (`trainers.teaching.ensemble_teacher`). The student starts from random
 weights, or (``needs: {student: ...}``) from a checkpoint of its own shape.
 """
+
+from dataclasses import replace
 
 from search_spaces.axes.distillation import DistillationSettings
 from search_spaces.schema import Need, StrategySchema
 from trainers.data.sets import Corpus
-from trainers.distilling import DistillingStrategy
 from trainers.model.network import Network
 from trainers.source import checkpoint_of
-from trainers.teacher import NEED
+from trainers.teaching.distilling import DistillingStrategy
+from trainers.teaching.teacher import NEED
+
+_TEACHER = replace(
+    NEED,
+    summary="the study whose promoted checkpoint or ensemble teaches, or a checkpoint's folder",
+    texts=("distillation.level", "sequence"),
+)
 
 # only a student of the teacher's own shape can teach the next
 _HEEDED = tuple(f"distillation.{name}" for name in DistillationSettings.model_fields if name != "generations")
@@ -25,7 +34,7 @@ class Distillation(DistillingStrategy):
         axes=("model", "train", *_HEEDED, "augmentation.smoothing", "augmentation.curriculum"),
         uses=("units", "features", "model", "train", "distillation", "augmentation"),
         sections={"distillation": DistillationSettings},
-        needs=(NEED, Need("student", "a checkpoint of the student's own shape to start from", optional=True)),
+        needs=(_TEACHER, Need("student", "a checkpoint of the student's own shape to start from", optional=True)),
     )
 
     def prepare(self, network: Network, corpus: Corpus) -> None:

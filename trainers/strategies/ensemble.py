@@ -23,7 +23,7 @@ from trainers.combining import choosing
 from trainers.combining.bench import SEARCH_SETTINGS, Bench
 from trainers.combining.report import EnsembleReport
 from trainers.combining.rule import HypothesisRule, WeightRule
-from trainers.combining.settings import EnsembleSettings, rule_of, rule_sections
+from trainers.combining.settings import EnsembleSettings, rule_of, rule_products, rule_sections
 from trainers.scoring.wer import SCORER, score_set
 from trainers.spec import TrialOutcome
 from trainers.store import digest
@@ -60,6 +60,7 @@ class Ensemble(Strategy):
         ),
         requires=("language_model",),
         trains=False,
+        gives=("ensemble.rule", rule_products()),
         fixed={"decoding.method": "beam"},
     )
 

@@ -1,8 +1,8 @@
 r"""Self-distillation: a fresh student of the teacher's own architecture learns from transcript and teacher.
 
-The loss is that of `trainers.distilling`. The teacher reads every utterance once, unmasked, and its posteriors are
-kept; the student reads the utterances masked. Born-again networks: Furlanello et al. 2018; for CTC: Kurata & Audhkhasi
-2018.
+The loss is that of `trainers.teaching.distilling`. The teacher reads every utterance once, unmasked, and its
+posteriors are kept; the student reads the utterances masked. Born-again networks: Furlanello et al. 2018; for CTC:
+Kurata & Audhkhasi 2018.
 
 With ``distillation.generations`` above 1 the student becomes the teacher of another one, which starts from other random
 weights. When the last generation's dev WER, decoded greedily, is not lower than its teacher's by more than the standard
@@ -20,13 +20,13 @@ from search_spaces.axes.distillation import DistillationSettings
 from search_spaces.schema import StrategySchema
 from trainers.artifacts import Hypothesis
 from trainers.data.sets import Corpus
-from trainers.distilling import DistillingStrategy
 from trainers.model.network import Network
 from trainers.scoring.paired import Gain, paired_gain
 from trainers.source import checkpoint_of, open_source
 from trainers.spec import EpochReport, Ingredient, TrialOutcome
 from trainers.strategy import decode_greedily
-from trainers.teacher import NEED, refuse_other_architecture
+from trainers.teaching.distilling import DistillingStrategy
+from trainers.teaching.teacher import NEED, refuse_other_architecture
 from trainers.trial import Trial
 
 

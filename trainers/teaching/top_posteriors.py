@@ -12,17 +12,17 @@ every frame.
 
 import json
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trainers.data.labels import BLANK
-from trainers.source import Source
+from trainers.data.labels import BLANK, Alphabet
 from trainers.store import Store, digest
 from trainers.trial import Split
 
@@ -82,6 +82,26 @@ class TopPosteriors:
         return torch.from_numpy(block)
 
 
+class Emitter(Protocol):
+    """Where posteriors come from, bit by bit; `trainers.source.Source` says what each of these is."""
+
+    @property
+    def alphabet(self) -> Alphabet:
+        """The labels, in the order of the columns."""
+
+    def posteriors_key(self, split: Split) -> str:
+        """Key of what it says of a split."""
+
+    def ids(self, split: Split) -> tuple[str, ...]:
+        """The utterances of a split."""
+
+    def lengths(self, split: Split) -> NDArray[np.int64]:
+        """Frames of every utterance."""
+
+    def batches(self, split: Split) -> Iterator[tuple[NDArray[np.int64], Tensor, Tensor]]:
+        """Which utterances, their frames, and how many."""
+
+
 def condense(log_probs: Tensor) -> tuple[NDArray[np.float16], NDArray[np.unsignedinteger[Any]]]:
     """What is kept of some frames.
 
@@ -121,7 +141,7 @@ def expand(log_probs: NDArray[np.float16], kept: NDArray[np.unsignedinteger[Any]
     return result
 
 
-def top_posteriors(store: Store, source: Source, split: Split) -> TopPosteriors:
+def top_posteriors(store: Store, source: Emitter, split: Split) -> TopPosteriors:
     """The likeliest labels that a source gives every frame of a split, found once and then mapped into memory.
 
     Never more than a batch of all labels is in memory at once.

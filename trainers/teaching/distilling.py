@@ -21,6 +21,8 @@ from torch import Tensor
 
 from search_spaces.axes.distillation import DistillationSettings
 from search_spaces.errors import UserError
+from trainers.combining.kept_ensemble import DESCRIPTION, load_ensemble
+from trainers.combining.rule import HypothesisRule, PosteriorRule
 from trainers.data.batches import Batch
 from trainers.data.sets import Corpus
 from trainers.losses.distillation import frame_distillation_loss
@@ -29,8 +31,11 @@ from trainers.losses.sequence import sequence_loss
 from trainers.losses.span import span_loss
 from trainers.model.network import Network
 from trainers.strategy import TrainingStrategy
-from trainers.teacher import Teacher
-from trainers.teacher_hypotheses import TeacherHypotheses
+from trainers.teaching.ensemble_teacher import Averaged, Rescored
+from trainers.teaching.frames import TeacherFrames
+from trainers.teaching.hypotheses import TeacherHypotheses
+from trainers.teaching.teacher import NEED, SingleTeacher, Teacher
+from trainers.trial import Trial
 
 
 class DistillingStrategy(TrainingStrategy):
@@ -41,7 +46,8 @@ class DistillingStrategy(TrainingStrategy):
 
         Raises:
             UserError: The student is to read mixtures.
-            CheckpointError: The teacher's alphabet or frame rate is not the student's, where that matters.
+            CheckpointError: The teacher's alphabet or frame rate is not the student's, or it says nothing of frames,
+                where that matters.
         """
         if self.trial.settings.augmentation.mixup:
             raise UserError(
@@ -49,11 +55,12 @@ class DistillingStrategy(TrainingStrategy):
                 "read no mixtures; set it in a study of strategy augmentation alone"
             )
         self._settings = self.trial.settings.section("distillation", DistillationSettings)
+        teacher = open_teacher(self.trial)
         if self._settings.level == "sequence":
-            self._said = TeacherHypotheses(self.trial, corpus, self._settings.n_best)
+            self._said = TeacherHypotheses(teacher, corpus, self._settings.n_best)
             self.notes = self._said.notes
         else:
-            self.teacher = Teacher(self.trial, network, corpus)
+            self.teacher = TeacherFrames(teacher, network, corpus)
 
     def loss(self, log_probs: Tensor, lengths: Tensor, batch: Batch) -> Tensor:
         """The teacher's term and CTC, weighed."""
@@ -85,3 +92,19 @@ class DistillingStrategy(TrainingStrategy):
                     dilate=settings.dilate,
                     temperature=settings.temperature,
                 )
+
+
+def open_teacher(trial: Trial) -> Teacher:
+    """The teacher of a student's trial.
+
+    Raises:
+        CheckpointError: It cannot be read.
+    """
+    (ingredient,) = trial.spec.needs[NEED.name]
+    if not (ingredient.folder / DESCRIPTION).is_file():
+        return SingleTeacher(trial, ingredient)
+    kept = load_ensemble(ingredient.folder)
+    if isinstance(kept.rule, PosteriorRule):
+        return Averaged(trial, ingredient.title, kept, kept.rule)
+    assert isinstance(kept.rule, HypothesisRule)  # a rule of weights makes one network
+    return Rescored(trial, ingredient.title, kept, kept.rule)

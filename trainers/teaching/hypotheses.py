@@ -1,38 +1,23 @@
-"""A teacher's best hypotheses for the training set, searched once and kept as text.
+"""A teacher's best hypotheses for the utterances of a batch, in the student's labels.
 
 Text is what teacher and student have in common: each student writes it in its own labels.
 """
 
-import json
-from pathlib import Path
-
 import torch
 
-from search_spaces.axes.decoding import DecodingSettings
 from trainers.artifacts import Hypothesis
 from trainers.data.batches import Batch
 from trainers.data.labels import Alphabet
 from trainers.data.sets import Corpus
-from trainers.decoding.beam import BeamDecoder
 from trainers.losses.sequence import Hypotheses
-from trainers.source import open_source
-from trainers.store import Store, digest
-from trainers.teacher import NEED
-from trainers.top_posteriors import TopPosteriors, top_posteriors
-from trainers.trial import Trial
-
-KIND = "hypotheses"
-SEARCH = DecodingSettings(method="beam", alpha=0.0, beta=0.0, beam_width=50)
-"""The search: by acoustic score alone, as wide as any n-best list may be long."""
-_FORMAT = 1
-_FILE = "n_best.jsonl"
+from trainers.teaching.teacher import Teacher
 
 
 class TeacherHypotheses:
     """What a teacher may have heard in the utterances of the training set.
 
     Args:
-        trial: The student's trial.
+        teacher: The teacher.
         corpus: What the student is trained on.
         count: Hypotheses an utterance at most.
 
@@ -41,10 +26,8 @@ class TeacherHypotheses:
         notes: That, in plain words; empty where every one can.
     """
 
-    def __init__(self, trial: Trial, corpus: Corpus, count: int) -> None:
-        (ingredient,) = trial.spec.needs[NEED.name]
-        teacher = open_source(trial, ingredient)
-        said = n_best_lists(trial.store, top_posteriors(trial.store, teacher, "train"), teacher.alphabet, count)
+    def __init__(self, teacher: Teacher, corpus: Corpus, count: int) -> None:
+        said = teacher.n_best(count)
         self._lists = [_encode(one, corpus.alphabet) for one in said]
         total = sum(map(len, said))
         self.dropped = total - sum(len(labels) for labels, _ in self._lists)
@@ -64,32 +47,6 @@ class TeacherHypotheses:
             torch.tensor([len(one) for one in labels], dtype=torch.int64, device=device),
             torch.tensor([score for _, scores in lists for score in scores], dtype=torch.float64, device=device),
         )
-
-
-def n_best_lists(store: Store, posteriors: TopPosteriors, alphabet: Alphabet, count: int) -> list[list[Hypothesis]]:
-    """The best hypotheses of every utterance of a set by their acoustic scores, searched once and then read.
-
-    Args:
-        store: Where they live.
-        posteriors: Of the set.
-        alphabet: Names of the posteriors' columns.
-        count: Hypotheses an utterance at most.
-
-    Returns:
-        A list for every utterance, the likeliest first.
-    """
-
-    def make(folder: Path) -> None:
-        with BeamDecoder(alphabet, None) as decoder, (folder / _FILE).open("w", encoding="utf-8") as file:
-            for index, name in enumerate(posteriors.ids):
-                found = decoder.n_best(posteriors[index], SEARCH, count, name)
-                entry = {"id": name, "texts": [h.text for h in found], "acoustic": [h.acoustic for h in found]}
-                file.write(json.dumps(entry, ensure_ascii=False) + "\n")
-
-    key = digest([_FORMAT, posteriors.key, count, SEARCH.model_dump()])
-    with (store.entry(KIND, key, make) / _FILE).open(encoding="utf-8") as file:
-        entries = map(json.loads, file)
-        return [[Hypothesis(e["id"], *pair) for pair in zip(e["texts"], e["acoustic"], strict=True)] for e in entries]
 
 
 def _encode(hypotheses: list[Hypothesis], alphabet: Alphabet) -> tuple[list[list[int]], list[float]]:
