@@ -22,7 +22,7 @@ def golden_counts(system):
 
 def counts(printed):
     """Substitutions, deletions and insertions by utterance, from sclite's ``pralign``."""
-    found = re.findall(r"id: \((.*)\)\nScores: \(#C #S #D #I\) \d+ (\d+) (\d+) (\d+)", printed)
+    found = re.findall(r"id: \((.*)\)\n(?:\w+: .*\n)*?Scores: \(#C #S #D #I\) \d+ (\d+) (\d+) (\d+)", printed)
     return {name: tuple(map(int, numbers)) for name, *numbers in found}
 
 

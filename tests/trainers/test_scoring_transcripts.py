@@ -1,16 +1,22 @@
+import random
+import subprocess
+from collections import Counter
+
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from search_spaces.errors import DataError, ScoringError
-from tests.trainers.nist import GOLDENS
+from tests.trainers.nist import GOLDENS, counts, golden_counts, needs_sclite
 from trainers.scoring.scorer import find_scorer
 from trainers.scoring.transcripts import (
     Segment,
     TimedWord,
+    fits_trn,
     read_ctm,
     read_stm,
     read_trn,
+    read_trn_lines,
     segment_texts,
     write_ctm,
     write_stm,
@@ -104,20 +110,85 @@ def test_a_file_that_is_missing_is_an_error_of_the_user(tmp_path):
             read(tmp_path / "nothing")
 
 
-def test_words_belong_to_the_segment_that_their_middle_lies_in():
+def test_a_word_belongs_to_the_first_segment_that_ends_behind_its_middle_and_none_is_lost():
     segments = [
         Segment("r", "1", "s", 2, 4, "C D"),
         Segment("r", "1", "s", 0, 2, "A B"),
+        Segment("r", "1", "s", 6, 8, "E"),
         Segment("q", "1", "s", 0, 9, ""),
     ]
     words = [
         TimedWord("r", "1", 1.6, 0.7, "B"),
         TimedWord("r", "1", 0.0, 0.5, "A"),
         TimedWord("r", "1", 1.9, 0.4, "C"),
-        TimedWord("r", "1", 5.0, 0.4, "Z"),
-        TimedWord("r", "2", 0.0, 0.4, "Y"),
+        TimedWord("r", "1", 1.9, 0.2, "ON THE END"),
+        TimedWord("r", "1", 4.5, 0.4, "BETWEEN"),
+        TimedWord("r", "1", 9.0, 0.4, "BEHIND"),
+        TimedWord("r", "2", 0.0, 0.4, "ANOTHER CHANNEL"),
     ]
-    assert segment_texts(segments, words) == ["C", "A B", ""]
+    assert segment_texts(segments, words) == ["C ON THE END", "A B", "BETWEEN BEHIND", ""]
+
+
+def errors_by_segment(folder):
+    """Substitutions, deletions and insertions of every segment that is scored, by the id that sclite gives it."""
+    segments = read_stm(folder / "times.stm")
+    scorer, found, seen = find_scorer("sclite-1"), {}, Counter()
+    for segment, text in zip(segments, segment_texts(segments, read_ctm(folder / "times.ctm")), strict=True):
+        if not segment.ignored:
+            score = scorer.score(segment.text, text)
+            name = f"{segment.speaker}-{seen[segment.speaker]:03d}"
+            found[name] = (score.substitutions, score.deletions, score.insertions)
+            seen[segment.speaker] += 1
+    return found
+
+
+def test_words_with_times_count_in_every_segment_as_sclite_counts_them():
+    ours = errors_by_segment(GOLDENS)
+    assert ours == golden_counts("times")
+    assert len(ours) == 54
+    assert sum(segment.ignored for segment in read_stm(GOLDENS / "times.stm")) == 6
+
+
+@pytest.mark.sclite
+@needs_sclite
+def test_random_words_with_times_count_as_sclite_counts_them(tmp_path):
+    rng = random.Random(11)
+    command = "sctk sclite -r times.stm stm -h times.ctm ctm x -o pralign stdout -f 0".split()
+    for _ in range(10):
+        segments, heard, time = [], [], 0
+        for _ in range(40):
+            begin = time + rng.choice([0, 0, 30, 120])
+            time = begin + rng.randint(40, 300)
+            said = " ".join(rng.choices("abcdef", k=rng.randint(0, 7)))
+            text = rng.choices([said, "IGNORE_TIME_SEGMENT_IN_SCORING"], [7, 1])[0]
+            segments.append(Segment("r", "1", rng.choice(["ann", "ben"]), begin / 100, time / 100, text, "<o>"))
+        for _ in range(100):
+            begin, duration = rng.randint(0, time + 200), rng.randint(5, 60)
+            heard.append(TimedWord("r", "1", begin / 100, duration / 100, rng.choice("abcdef")))
+        write_stm(tmp_path / "times.stm", segments)
+        write_ctm(tmp_path / "times.ctm", sorted(heard, key=lambda word: word.begin))
+        theirs = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+        assert errors_by_segment(tmp_path) == counts(theirs)
+
+
+def test_the_lines_of_segments_and_utterances_are_known(tmp_path):
+    content = ";; a comment\nGO (a-1)\n\n(a-2)\n"
+    assert read_trn_lines(written(tmp_path, content)) == {"a-1": ("GO", 2), "a-2": ("", 4)}
+    segments = read_stm(written(tmp_path, ";; a comment\nr 1 s 0 1 GO\n\nr 1 s 1 2\n"))
+    assert [segment.line for segment in segments] == [2, 4]
+
+
+@given(st.text(max_size=6), text)
+def test_a_name_that_fits_trn_comes_back_from_it(tmp_path_factory, name, said):
+    assume(fits_trn(name))
+    path = tmp_path_factory.mktemp("trn") / "file"
+    write_trn(path, {name: said})
+    assert read_trn(path) == {name: said}
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a\tb", "a(b", "a)"])
+def test_a_name_that_does_not_fit_trn_is_known(name):
+    assert not fits_trn(name)
 
 
 def test_a_golden_ctm_holds_the_words_of_its_trn():

@@ -12,9 +12,11 @@ written: composing them is a normaliser's work. A text may be empty.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
+
+import numpy as np
 
 from search_spaces.errors import DataError, Mistake
 from trainers.data.lines import read_lines, repeated
@@ -35,6 +37,7 @@ class Segment:
         end: Seconds.
         text: What was said.
         label: Sets it belongs to, ``<o,f0>``, angle brackets included; empty for none.
+        line: Line of the file, one-based, for messages; two segments that differ by nothing else are equal.
     """
 
     recording: str
@@ -44,6 +47,7 @@ class Segment:
     end: float
     text: str
     label: str = ""
+    line: int = field(default=0, compare=False)
 
     @property
     def ignored(self) -> bool:
@@ -73,12 +77,17 @@ class TimedWord:
 
 
 def read_trn(path: Path) -> dict[str, str]:
-    """Texts by utterance id, in the order of the file.
+    """Texts by utterance id, in the order of the file; see `read_trn_lines` for errors."""
+    return {name: text for name, (text, _) in read_trn_lines(path).items()}
+
+
+def read_trn_lines(path: Path) -> dict[str, tuple[str, int]]:
+    """Texts by utterance id, each with its line, one-based, in the order of the file.
 
     Raises:
         DataError: A line has no id in parentheses at its end, or an id comes twice; all such lines are named.
     """
-    texts: dict[str, str] = {}
+    texts: dict[str, tuple[str, int]] = {}
     lines: list[tuple[str, int]] = []
 
     def read(line: str, number: int) -> None:
@@ -86,7 +95,7 @@ def read_trn(path: Path) -> dict[str, str]:
         if not opened or not name.endswith(")") or not name[:-1].strip():
             raise ValueError("does not end with an utterance id in parentheses, such as (speaker-1)")
         lines.append((name[:-1].strip(), number))
-        texts[lines[-1][0]] = " ".join(text.split())
+        texts[lines[-1][0]] = " ".join(text.split()), number
 
     _read(path, read, lambda: repeated(lines))
     return texts
@@ -94,8 +103,17 @@ def read_trn(path: Path) -> dict[str, str]:
 
 def write_trn(path: Path, texts: Mapping[str, str]) -> None:
     """Write texts by utterance id."""
-    lines = (f"{' '.join(text.split())} ({name})".lstrip() for name, text in texts.items())
-    _write(path, lines)
+    _write(path, (trn_line(name, text) for name, text in texts.items()))
+
+
+def trn_line(name: str, text: str) -> str:
+    """An utterance's line, without its end; see `fits_trn` for what names there may be."""
+    return f"{' '.join(text.split())} ({name})".lstrip()
+
+
+def fits_trn(name: str) -> bool:
+    """Whether an utterance id can stand in a trn file: it holds neither white space nor parentheses."""
+    return bool(name) and not any(character.isspace() or character in "()" for character in name)
 
 
 def read_stm(path: Path) -> list[Segment]:
@@ -116,7 +134,7 @@ def read_stm(path: Path) -> list[Segment]:
         label, words = "", fields[5:]
         if words and words[0].startswith("<") and words[0].endswith(">"):
             label, words = words[0], words[1:]
-        return Segment(fields[0], fields[1], fields[2], begin, end, " ".join(words), label)
+        return Segment(fields[0], fields[1], fields[2], begin, end, " ".join(words), label, number)
 
     return _read(path, read)
 
@@ -163,24 +181,28 @@ def _ctm_fields(word: TimedWord) -> Sequence[str]:
 
 
 def segment_texts(segments: Sequence[Segment], words: Iterable[TimedWord]) -> list[str]:
-    """What was recognised in each segment: the words whose middle lies in it, in order of time.
+    """What was recognised in each segment, as sclite gives words to segments.
 
-    A word whose middle lies in two segments belongs to the earlier one; one that lies in none belongs to none.
+    Words and segments of a channel are gone through in order of time, and a word goes to the first segment that ends
+    behind the word's middle. So a word between two segments belongs to the later one, and what comes behind the last to
+    the last: nothing that was recognised escapes being counted. Words of a channel without a segment are left out.
+    sclite keeps the ends of segments in single precision, which decides where a middle lies on one.
 
     Args:
-        segments: References.
+        segments: References, those that are not scored among them, since these have words too.
         words: Hypotheses of the same recordings.
     """
     found: list[list[str]] = [[] for _ in segments]
-    places: dict[tuple[str, str], list[int]] = {}
-    for index in sorted(range(len(segments)), key=lambda index: segments[index].begin):
-        places.setdefault((segments[index].recording, segments[index].channel), []).append(index)
+    ends = [float(np.float32(segment.end)) for segment in segments]
+    ahead: dict[tuple[str, str], list[int]] = {}
+    for index in sorted(range(len(segments)), key=lambda index: -segments[index].begin):
+        ahead.setdefault((segments[index].recording, segments[index].channel), []).append(index)
     for word in sorted(words, key=lambda word: word.begin):
-        middle = word.begin + word.duration / 2
-        for index in places.get((word.recording, word.channel), ()):
-            if segments[index].begin <= middle <= segments[index].end:
-                found[index].append(word.word)
-                break
+        channel = ahead.get((word.recording, word.channel), [])
+        while len(channel) > 1 and word.begin + word.duration / 2 >= ends[channel[-1]]:
+            channel.pop()
+        if channel:
+            found[channel[-1]].append(word.word)
     return [" ".join(texts) for texts in found]
 
 
