@@ -40,6 +40,11 @@ class UtteranceErrors:
         """Whether another system was scored on the same utterances with references of the same lengths."""
         return self.ids == other.ids and np.array_equal(self.words, other.words)
 
+    def same_references(self, other: "UtteranceErrors") -> bool:
+        """Whether another system was scored with the same references; of several wordings it may have fitted others."""
+        said, others = ([reference for reference, _ in one.texts] for one in (self, other))
+        return self.comparable(other) or (self.ids == other.ids and bool(said) and said == others)
+
 
 def final_key(test_set: str, trial: str) -> str:
     """Key of what a trial's system said of a test set.

@@ -193,7 +193,8 @@ def _compared(comparison: Comparison) -> _Cells:
     difference = comparison.difference
     if difference is not None:
         row |= {"difference": difference.points, "difference_low": difference.low, "difference_high": difference.high}
-        row |= {"p": difference.p, "p_adjusted": comparison.adjusted, "p_matched_pairs": comparison.matched_pairs}
+        pairs = comparison.matched_pairs
+        row |= {"p": difference.p, "p_adjusted": comparison.adjusted, "p_matched_pairs": pairs.p if pairs else None}
         row |= {"detectable": comparison.detectable}
     return row
 

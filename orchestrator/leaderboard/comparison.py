@@ -19,9 +19,10 @@ from statistics import NormalDist
 import numpy as np
 
 from orchestrator.leaderboard.evidence import Evidence
+from search_spaces.errors import ScoringError
 from trainers.outcomes import UtteranceErrors
 from trainers.scoring.bootstrap import Difference, bootstrap_difference
-from trainers.scoring.matched_pairs import matched_pairs
+from trainers.scoring.matched_pairs import MatchedPairs, matched_pairs
 from trainers.scoring.multiplicity import holm
 from trainers.scoring.power import detectable_difference
 from trainers.scoring.scorer import find_scorer
@@ -63,7 +64,8 @@ class Comparison:
         ground: What it was made on.
         difference: WER less the baseline's, its interval, and p of the paired bootstrap; corrected where dev chose.
         adjusted: That p, by Holm.
-        matched_pairs: p of the matched pairs test, uncorrected; None with several seeds.
+        matched_pairs: The matched pairs test, its p uncorrected; None with several seeds, or where the systems fitted
+            other wordings of a reference.
         detectable: The difference that would be found with 80 %, points; None where no utterance differs.
     """
 
@@ -72,7 +74,7 @@ class Comparison:
     ground: Ground | None = None
     difference: Difference | None = None
     adjusted: float | None = None
-    matched_pairs: float | None = None
+    matched_pairs: MatchedPairs | None = None
     detectable: float | None = None
 
 
@@ -137,15 +139,16 @@ def _test(
         return _untested(one.missing if not first else f"the baseline: {other.missing}")
     if scorers[0] != scorers[1]:
         return _untested(f"scored by {scorers[0]}, the baseline by {scorers[1]}")
-    if not all(system.comparable(second[0]) for system in (*first, *second)):
+    if not all(system.same_references(second[0]) for system in (*first, *second)):
         return _untested("the baseline was scored on other utterances")
-    ids, words = second[0].ids, second[0].words
+    ids = second[0].ids
     blocks = None if speakers is None else [speakers.get(name, name) for name in ids]
     drawn = len(set(ids if blocks is None else blocks))
     if drawn < FEWEST:
         what = "utterances" if blocks is None else "speakers"
         return _untested(f"too few {what} to test on: {drawn}, and {FEWEST} are needed")
     errors, baseline = (np.stack([system.errors for system in systems]) for systems in (first, second))
+    words = np.stack([np.mean([system.words for system in systems], axis=0) for systems in (first, second)])
     correction = 0.0
     if ground is Ground.DEV:
         if flattery is None or others is None:
@@ -156,7 +159,10 @@ def _test(
         correction = flattery - others
     elif ground is Ground.CONFIRMED:
         correction = one.flattered - other.flattered
-    measured = float(100 * (errors.mean(axis=0) - baseline.mean(axis=0)).sum() / words.sum())
+    rates = [
+        100 * system.mean(axis=0).sum() / said.sum() for system, said in zip((errors, baseline), words, strict=True)
+    ]
+    measured = float(rates[0] - rates[1])
     correction = _towards_zero(measured, correction)
     difference = bootstrap_difference(errors, baseline, words, blocks, correction=correction)
     error = (difference.high - difference.low) / (2 * NormalDist().inv_cdf(0.975))
@@ -184,9 +190,14 @@ def _towards_zero(measured: float, correction: float) -> float:
     return min(max(corrected, min(measured, 0.0)), max(measured, 0.0)) - measured
 
 
-def _matched_pairs(first: Sequence[UtteranceErrors], second: Sequence[UtteranceErrors], scorer: str) -> float | None:
+def _matched_pairs(
+    first: Sequence[UtteranceErrors], second: Sequence[UtteranceErrors], scorer: str
+) -> MatchedPairs | None:
     if len(first) > 1 or len(second) > 1:
         return None
     align = find_scorer(scorer).align
     one, other = ([align(*pair) for pair in system[0].texts] for system in (first, second))
-    return matched_pairs(one, other).p
+    try:
+        return matched_pairs(one, other)
+    except ScoringError:  # wordings that differ: nobody knows where they meet again
+        return None

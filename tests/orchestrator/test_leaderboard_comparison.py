@@ -16,7 +16,7 @@ from orchestrator.record import FinalScore
 from search_spaces.campaign import Campaign, DataFiles, StudyDefinition
 from tests.orchestrator.recognised import BASE, BETTER, TIED, WORSE, alone, recognised, study, wer
 from trainers.artifacts import Hypothesis, Score
-from trainers.outcomes import final_key, write_outcome
+from trainers.outcomes import UtteranceErrors, final_key, write_outcome
 from trainers.scoring.alignment import align
 from trainers.scoring.bootstrap import bootstrap_difference, bootstrap_rate
 from trainers.scoring.matched_pairs import matched_pairs
@@ -219,8 +219,25 @@ def test_the_row_of_a_study_holds_interval_comparison_and_what_is_relative_to_th
 def test_the_matched_pairs_test_stands_beside_with_the_alignments_of_the_records_scorer():
     one, base = ([align(*map(str.split, pair)) for pair in recognised(errors).texts] for errors in (TIED, BASE))
     found = compared(base=BASE, tied=TIED)["tied"]
-    assert found.matched_pairs == matched_pairs(one, base).p
-    assert found.matched_pairs > 0.9
+    assert found.matched_pairs == matched_pairs(one, base)
+    assert found.matched_pairs.p > 0.9
+
+
+def test_systems_that_fit_other_wordings_are_compared_each_by_the_words_it_was_scored_with():
+    said, errors = "a { b / c d e } f", {"base": [1, 0] * 10, "one": [2, 0] * 10}
+    texts = {"base": ["x b f", "a b f"] * 10, "one": ["x c d e x", "a c d e f"] * 10}
+    words = {"base": [3] * 20, "one": [5] * 20}
+    ids = tuple(map(str, range(20)))
+    evidence = {
+        name: Evidence(
+            UtteranceErrors(ids, np.array(errors[name]), np.array(words[name]), tuple((said, one) for one in heard))
+        )
+        for name, heard in texts.items()
+    }
+    found = compare(evidence, dict.fromkeys(evidence, 0.0), "base", scorers=dict.fromkeys(evidence, "sclite-1"))["one"]
+    assert found.difference == bootstrap_difference(errors["one"], errors["base"], [words["one"], words["base"]])
+    assert found.difference.points == pytest.approx(100 * (1 / 5 - 1 / 6))
+    assert found.matched_pairs is None
 
 
 @pytest.mark.parametrize(("hypothesis", "held"), [((13.0, 15.0), "yes"), ((1.0, 3.0), "no"), ((15.0, 17.0), "open")])

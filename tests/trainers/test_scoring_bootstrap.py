@@ -127,7 +127,20 @@ def test_references_without_a_word_are_refused_in_words():
             call()
 
 
+def test_two_systems_may_be_scored_with_references_of_other_lengths():
+    (one, other, _), words = drawn()
+    longer = words + np.arange(len(words)) % 2
+    found = bootstrap_difference(one, other, [words, longer])
+    assert found.points == pytest.approx(100 * (one.sum() / words.sum() - other.sum() / longer.sum()))
+    again = bootstrap_difference(other, one, [longer, words])
+    assert (again.points, again.low, again.high) == pytest.approx((-found.points, -found.high, -found.low))
+    same = bootstrap_difference(one, other, [words, words])
+    assert same == bootstrap_difference(one, other, words)
+
+
 def test_shapes_that_do_not_fit_are_refused():
+    with pytest.raises(ValueError, match="broadcast"):
+        bootstrap_difference([1, 2], [1, 2], [[1, 2]] * 3)
     with pytest.raises(ValueError, match="dimension"):
         bootstrap_rate([1, 2, 3], [1, 2])
     with pytest.raises(ValueError, match="2 blocks of 3 utterances"):

@@ -98,7 +98,8 @@ def bootstrap_difference(
     Args:
         first: Errors of each utterance, (utterances,) or (seeds, utterances).
         second: Likewise, of the system that the first is compared with; its seeds may be more or fewer.
-        words: Reference words of each utterance, (utterances,).
+        words: Reference words of each utterance, (utterances,); (2, utterances) where the two systems were scored with
+            other wordings of the references.
         blocks: What each utterance is drawn together with; None draws utterances.
         correction: Points that are known to be missing from the difference, and are added to all of it.
         level: Share of resamples inside the interval.
@@ -129,8 +130,10 @@ class _Sample:
     def __init__(self, errors: Sequence[ArrayLike], words: ArrayLike, blocks: Sequence[str] | None) -> None:
         systems = [np.atleast_2d(np.asarray(counts, dtype=np.float64)) for counts in errors]
         self._seeds = [len(system) for system in systems]
-        columns = np.concatenate([*systems, np.atleast_2d(np.asarray(words, dtype=np.float64))]).T
-        if columns[:, -1].sum() <= 0:
+        lengths = np.atleast_2d(np.asarray(words, dtype=np.float64))
+        lengths = np.broadcast_to(lengths, (len(systems), lengths.shape[1]))
+        columns = np.concatenate([*systems, lengths]).T
+        if (lengths.sum(axis=1) <= 0).any():
             raise ScoringError("the references hold no word: there is no error rate to resample")
         if blocks is not None:
             _, inverse = np.unique(np.asarray(blocks), return_inverse=True)
@@ -144,18 +147,18 @@ class _Sample:
         self.rates = [float(rates[0]) for rates in self._pool(columns.sum(axis=0, keepdims=True), means)]
 
     def draw(self, resamples: int, seed: int) -> list[Floats]:
-        """The rates of each system in every resample that holds a word."""
+        """The rates of each system in every resample that holds a word for all of them."""
         rng = np.random.default_rng(seed)
         sums = _resampled_sums(self._columns, resamples, rng)
         weights = [_seed_weights(seeds, resamples, rng) for seeds in self._seeds]
-        kept = sums[:, -1] > 0
+        kept = (sums[:, -len(self._seeds) :] > 0).all(axis=1)
         return self._pool(sums[kept], [shares[kept] for shares in weights])
 
     def _pool(self, sums: Floats, weights: Sequence[Floats]) -> list[Floats]:
         ends = np.cumsum(self._seeds)
         rates: list[Floats] = [
-            100 * (sums[:, end - shares.shape[1] : end] * shares).sum(axis=1) / sums[:, -1]
-            for end, shares in zip(ends, weights, strict=True)
+            100 * (sums[:, end - shares.shape[1] : end] * shares).sum(axis=1) / words
+            for end, shares, words in zip(ends, weights, sums[:, ends[-1] :].T, strict=True)
         ]
         return rates
 
