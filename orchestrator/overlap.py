@@ -23,6 +23,23 @@ def refuse_test_set(manifest: Path, utterances: Sequence[Utterance]) -> None:
         _refuse(SealedSet(file), campaign, manifest, utterances)
 
 
+def suspicions(texts: Sequence[str]) -> list[str]:
+    """Warnings of references without recordings that may be those of a test set, by which it could be known.
+
+    Args:
+        texts: What was said in each utterance.
+    """
+    found = []
+    for file, campaign in sealed_files().items():
+        there, sentences = SealedSet(file).sentences_among(texts)
+        if there == sentences:
+            found.append(
+                f"every sentence of the test set of campaign {campaign} is among the references: if they are that set, "
+                "this is a look at it that no ledger knows of"
+            )
+    return found
+
+
 def check_test_set(campaign: Campaign) -> list[str]:
     """Refuse a campaign that trains or selects on recordings of its test set.
 

@@ -1,10 +1,12 @@
-"""How transcripts are written: plain text, JSON lines, NIST's CTM, SubRip subtitles."""
+"""How transcripts are written: plain text, JSON lines, NIST's trn and ctm, SubRip subtitles."""
 
 import json
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from search_spaces.errors import UserError
+from search_spaces.errors import UserError, some
+from trainers.scoring.transcripts import fits_trn, trn_line
 from trainers.transcription import Transcript
 
 _LINE = 42  # characters of a subtitle, and its seconds: what broadcasters take for readable
@@ -14,12 +16,12 @@ _PAUSE = 0.6
 Word = tuple[str, float, float]
 
 
-def refuse_form(form: str, recordings: int, *, untimed: str) -> None:
+def refuse_form(form: str, ids: Sequence[str], *, untimed: str) -> None:
     """Refuse a form before anything is heard.
 
     Args:
         form: One of `FORMS`.
-        recordings: How many there are.
+        ids: Of the recordings.
         untimed: Why words have no times in seconds; empty if they have.
 
     Raises:
@@ -27,11 +29,24 @@ def refuse_form(form: str, recordings: int, *, untimed: str) -> None:
     """
     if form in ("ctm", "srt") and untimed:
         raise UserError(f"{form} needs times in seconds, and {untimed}")
-    if form == "srt" and recordings > 1:
+    if form == "srt" and len(ids) > 1:
         raise UserError(
-            f"srt holds the subtitles of one recording, and there are {recordings}; take them one by one, or choose "
+            f"srt holds the subtitles of one recording, and there are {len(ids)}; take them one by one, or choose "
             "--format ctm"
         )
+    if form == "trn":
+        _refuse_trn(ids)
+
+
+def _refuse_trn(ids: Sequence[str]) -> None:
+    unfit = [name for name in ids if not fits_trn(name)]
+    if unfit:
+        raise UserError(
+            f"trn holds ids without white space and parentheses; choose --format text, or rename {some(unfit)}"
+        )
+    repeated = [name for name, times in Counter(ids).items() if times > 1]
+    if repeated:
+        raise UserError(f"trn holds every id once; choose --format text, or name once {some(repeated)}")
 
 
 def as_text(transcripts: Sequence[Transcript]) -> str:
@@ -64,6 +79,11 @@ def _entry(transcript: Transcript) -> dict[str, Any]:
             {"text": one.text, "acoustic": one.acoustic, "language": one.language} for one in transcript.hypotheses
         ],
     }
+
+
+def as_trn(transcripts: Sequence[Transcript]) -> str:
+    """A line for each: the words, its id in parentheses (NIST SCTK, infmts.htm)."""
+    return "".join(f"{trn_line(one.utterance.id, one.best.text)}\n" for one in transcripts)
 
 
 def as_ctm(transcripts: Sequence[Transcript]) -> str:
@@ -120,6 +140,7 @@ def _clock(seconds: float) -> str:
 FORMS: dict[str, Callable[[Sequence[Transcript]], str]] = {
     "text": as_text,
     "json": as_json,
+    "trn": as_trn,
     "ctm": as_ctm,
     "srt": as_srt,
 }

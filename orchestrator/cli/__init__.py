@@ -23,7 +23,7 @@ class _Commands(click.Group):
     def list_commands(self, context: click.Context) -> list[str]:
         names = {module.name.replace("_", "-") for module in pkgutil.iter_modules(__path__)}
         order = ["studies", "plan", "run", "status", "ui", "leaderboard", "report", "promote", "finalize", "free"]
-        order += ["transcribe", "evaluate", "lm", "import", "import-posteriors", "export-posteriors"]
+        order += ["transcribe", "evaluate", "score", "lm", "import", "import-posteriors", "export-posteriors"]
         return [name for name in order if name in names] + sorted(names - set(order))
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:

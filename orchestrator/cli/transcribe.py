@@ -9,7 +9,9 @@ import click
 @click.argument("inputs", metavar="INPUT...", nargs=-1, required=True)
 @click.option("--model", default="champion", show_default=True, help="The champion, or the folder of a system.")
 @click.option("--campaign", help="Whose champion; needed where several have one.")
-@click.option("--format", "form", type=click.Choice(["text", "json", "ctm", "srt"]), default="text", show_default=True)
+@click.option(
+    "--format", "form", type=click.Choice(["text", "json", "trn", "ctm", "srt"]), default="text", show_default=True
+)
 @click.option("--n-best", type=click.IntRange(1, 1000), default=1, show_default=True, help="With --format json.")
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes that search.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write here instead of the terminal.")
@@ -39,7 +41,7 @@ def command(
     system = find_system(model, campaign)
     found = find_recordings(inputs, sys.stdin)
     utterances = [one for one in found if isinstance(one, Utterance)]
-    refuse_form(form, len(utterances), untimed=system.untimed)
+    refuse_form(form, [one.id for one in utterances], untimed=system.untimed)
     say_unknown_rate(system)
     say_alone(without_speaker(system, utterances), len(utterances))
     with listening(len(utterances)) as progress:

@@ -95,8 +95,7 @@ def analyse(errors: UtteranceErrors, scorer: Scorer, speakers: Mapping[str, str]
         scorer: Aligns the words.
         speakers: Who speaks, by utterance, as far as that is known.
     """
-    alignments = [scorer.align(*texts) for texts in errors.texts]
-    steps = [step for alignment in alignments for step in alignment]
+    steps = [step for texts in errors.texts for step in scorer.align(*texts)]
     pairs = Counter((one.reference, one.hypothesis) for one in steps if one.kind is Kind.SUBSTITUTION)
     gone = Counter(one.reference for one in steps if one.kind is Kind.DELETION)
     added = Counter(one.hypothesis for one in steps if one.kind is Kind.INSERTION)
@@ -110,27 +109,35 @@ def analyse(errors: UtteranceErrors, scorer: Scorer, speakers: Mapping[str, str]
         lengths=list(_by_length(errors)),
         speakers=[_group(name, errors, each) for name, each in list(by_speaker.items())[:_SPEAKERS]],
         speakers_left_out=max(0, len(by_speaker) - _SPEAKERS),
-        worst=[
-            Aligned(
-                errors.ids[index],
-                speakers.get(errors.ids[index], ""),
-                int(errors.errors[index]),
-                int(errors.words[index]),
-                alignments[index],
-            )
-            for index in _worst(errors)
-        ],
+        worst=worst(errors, scorer, speakers),
     )
+
+
+def worst(errors: UtteranceErrors, scorer: Scorer, speakers: Mapping[str, str], shown: int = _WORST) -> list[Aligned]:
+    """The utterances with the most errors, of equals the shorter first; none that is right.
+
+    Args:
+        errors: With texts.
+        scorer: Aligns the words.
+        speakers: Who speaks, by utterance, as far as that is known.
+        shown: How many at most.
+    """
+    order = sorted(range(len(errors.ids)), key=lambda index: (-errors.errors[index], errors.words[index], index))
+    return [
+        Aligned(
+            errors.ids[index],
+            speakers.get(errors.ids[index], ""),
+            int(errors.errors[index]),
+            int(errors.words[index]),
+            scorer.align(*errors.texts[index]),
+        )
+        for index in order[:shown]
+        if errors.errors[index]
+    ]
 
 
 def _frequent(counts: Counter[_Words]) -> list[tuple[_Words, int]]:
     return sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:_SHOWN]
-
-
-def _worst(errors: UtteranceErrors) -> list[int]:
-    """The utterances with the most errors, of equals the shorter first."""
-    order = sorted(range(len(errors.ids)), key=lambda index: (-errors.errors[index], errors.words[index], index))
-    return [index for index in order if errors.errors[index]][:_WORST]
 
 
 def _by_length(errors: UtteranceErrors) -> Iterator[Group]:

@@ -35,6 +35,13 @@ def ways(folder):
         "promote": [["tiny"]],
         "finalize": [["tiny"], ["tiny", "--list"], ["tiny", "--json"]],
         "transcribe": [[test], [copy, "--format", "json"], [test.parent, "--format", "json"]],
+        "score": [
+            [test, text],
+            [copy, text],
+            [disguise, text],
+            ["said.trn", test, "--worst", "3"],
+            ["said.trn", copy, "--json"],
+        ],
         "evaluate": [[test], [copy], [disguise], [test, "--json"], [test, "--model", "mlruns/champions/tiny"]],
         "lm": [
             [test, "--out", "of_test.arpa"],
@@ -63,6 +70,7 @@ def sealed(tmp_path_factory, make_tiny_campaign, write_features):
         entry["text"] = f"{SECRETS[0]} {entry['text']} {SECRETS[1]}"
     test.write_text("".join(json.dumps(entry) + "\n" for entry in entries), encoding="utf-8")
     shutil.copy(test, test.with_name("copy.jsonl"))
+    (folder / "said.trn").write_text("GO (a-1)\n", encoding="utf-8")
     shutil.copytree(folder / "held_out/features", folder / "disguise/features")
     (folder / "disguise/mine.jsonl").write_text(json.dumps({**entries[1], "other": 1}) + "\n", encoding="utf-8")
     with working_in(folder):
@@ -113,7 +121,7 @@ def test_every_command_is_tried(sealed):
 def test_no_command_tells_what_is_said_in_a_test_set(call, sealed, command):
     answers = [call(command, *words) for words in ways(sealed)[command]]
     assert leaks(sealed, [said for _, said in answers]) == []
-    if command in ("evaluate", "lm", "import", "import-posteriors", "export-posteriors"):
+    if command in ("evaluate", "score", "lm", "import", "import-posteriors", "export-posteriors"):
         assert [status for status, _ in answers] == [2] * len(answers)
     if command == "run":
         assert {status for status, _ in answers} == {2}, answers

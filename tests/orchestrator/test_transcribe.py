@@ -14,8 +14,9 @@ from scipy.signal import resample_poly
 from orchestrator.promotion import Champions
 from orchestrator.recordings import find_recordings
 from orchestrator.tracking import Tracker
-from orchestrator.transcripts import FORMS
+from orchestrator.transcripts import FORMS, refuse_form
 from search_spaces.axes.decoding import DecodingSettings, LanguageModelSettings
+from search_spaces.errors import UserError
 from tests.orchestrator.running import run, working_in
 from trainers.artifacts import Hypothesis, Utterance
 from trainers.data.manifest import read_manifest
@@ -244,6 +245,26 @@ def test_the_wer_of_a_set_is_that_of_pooled_counts(call, tiny, tiny_home):
     assert max(map(len, said.out.splitlines())) <= 80
 
 
+@pytest.mark.parametrize("form", ["trn", "text", "json"])
+def test_what_is_written_is_scored_with_the_figures_of_evaluate(call, tiny, tmp_path, form):
+    heard = tmp_path / {"trn": "heard.trn", "text": "heard.txt", "json": "heard.jsonl"}[form]
+    assert call("transcribe", tiny.dev, "--format", form, "--out", heard)[0] == 0
+    expected = json.loads(call("evaluate", tiny.dev, "--json")[1].out)
+    found = json.loads(call("score", tiny.dev, heard, "--json")[1].out)
+    (system,) = found["systems"]
+    assert found["scorer"] == expected["scorer"]
+    assert found["utterances"] == expected["utterances"]
+    for figure in ("wer", "errors", "substitutions", "deletions", "insertions", "words"):
+        assert system[figure] == expected[figure]
+
+
+def test_a_recording_that_is_given_twice_does_not_fit_trn(call, tiny):
+    status, said = call("transcribe", tiny.dev, tiny.dev, "--format", "trn")
+    assert status == 2
+    assert "trn holds every id once" in said.err
+    assert said.out == ""
+
+
 def test_a_set_with_a_bad_file_has_no_wer(call, tiny, tmp_path, write_features):
     manifest = write_features(tmp_path / "new.jsonl", ["GO", "STOP"])
     (tmp_path / "features/new_1.npy").write_bytes(b"")
@@ -414,6 +435,7 @@ def transcript(text, spans, name="a b", seconds=0.04):
 def test_the_forms_of_a_transcript():
     one = transcript("GO ON", [(0, 10), (25, 50)])
     assert FORMS["text"]([one]) == "a b\tGO ON\n"
+    assert FORMS["trn"]([transcript("GO ON", [], name="a-1")]) == "GO ON (a-1)\n"
     assert FORMS["ctm"]([one]) == "a_b 1 0.00 0.40 GO\na_b 1 1.00 1.00 ON\n"
     assert FORMS["srt"]([one]) == ("1\n00:00:00,000 --> 00:00:00,400\nGO\n\n2\n00:00:01,000 --> 00:00:02,000\nON\n")
     assert json.loads(FORMS["json"]([one])) == {
@@ -427,9 +449,24 @@ def test_the_forms_of_a_transcript():
     }
 
 
+@pytest.mark.parametrize(
+    ("ids", "message"),
+    [
+        (["a-1", "a b", "c(1)"], "holds ids without white space and parentheses; .* rename a b, c\\(1\\)$"),
+        (["a", "b", "a"], "holds every id once; .* name once a$"),
+    ],
+)
+def test_ids_that_trn_cannot_hold_are_refused_before_anything_is_heard(ids, message):
+    with pytest.raises(UserError, match=message):
+        refuse_form("trn", ids, untimed="")
+    for form in ("text", "json", "ctm"):
+        refuse_form(form, ids, untimed="")
+
+
 def test_silence_has_a_form_in_every_format():
     silent = transcript("", [])
     assert FORMS["text"]([silent]) == "a b\t\n"
+    assert FORMS["trn"]([transcript("", [], name="a-1")]) == "(a-1)\n"
     assert FORMS["ctm"]([silent]) == FORMS["srt"]([silent]) == ""
     assert json.loads(FORMS["json"]([silent]))["words"] == []
     assert all(form([]) == "" for form in FORMS.values())

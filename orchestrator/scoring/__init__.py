@@ -1,0 +1,1 @@
+"""What somebody's systems recognised, scored and compared: from files, without a campaign."""
