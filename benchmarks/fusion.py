@@ -116,7 +116,7 @@ def speed(members: Sequence[Member], turns: int) -> None:
 def sweep(members: Sequence[Member], evidence: Evidence, references: Sequence[str]) -> None:
     """Print how long many points over one table take."""
     table = evidence.table(Pool.of(members), 30)
-    errors = table.errors(references)
+    errors = table.errors(dict(zip(table.ids, references, strict=True)))
     rng = np.random.default_rng(0)
     began = time.process_time()
     best = table.best(rng.random((POINTS, len(members))), rng.random(POINTS), 3 * rng.random(POINTS))

@@ -106,7 +106,8 @@ class Lines:
     def promoted(self, trial: TrialRecord, where: str) -> None:
         """Say it."""
         what = "the champion of the campaign" if where == "champion" else "promoted for its study"
-        self._say(f"{trial.study}#{trial.number} is {what}: dev WER {percent(trial.dev_wer)}")
+        judged = f", {percent(trial.judged_wer)} on the part of dev that judges" if trial.parted else ""
+        self._say(f"{trial.study}#{trial.number} is {what}: dev WER {percent(trial.dev_wer)}{judged}")
 
 
 class Screen(Lines):

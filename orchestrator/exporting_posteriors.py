@@ -125,7 +125,7 @@ def _about(
         "study": record.study,
         "trial": record.number,
         "key": source.key if source else record.key,
-        "dev_wer": record.dev_wer,
+        "dev_wer": record.judged_wer,
         "decoder": outcome.decoder,
         "units": outcome.units,
         "kind": "log-probs",

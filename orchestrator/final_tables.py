@@ -43,7 +43,7 @@ def finals_table(final: Finalization, candidates: Sequence[Candidate]) -> Group:
         assert score is not None  # a result
         between = f"{interval.low:.1f} to {interval.high:.1f}"
         name = one.title + (" *" if one.champion else "")
-        cells = [name, percent(one.record.dev_wer), percent(score.wer), between]
+        cells = [name, percent(one.record.judged_wer), percent(score.wer), between]
         rows.append([*cells, f"{score.errors}/{score.words}", str(look.number)])
     legend = [Text("* champion", style="dim")] if any(one.champion for one in candidates) else []
     return Group(plain_table(columns, rows), *legend)
@@ -57,7 +57,7 @@ def finals_json(final: Finalization, candidates: Sequence[Candidate]) -> list[di
             "strategy": one.record.strategy,
             "trial": one.record.number,
             "promoted": "champion" if one.champion else "study",
-            "dev_wer": one.record.dev_wer,
+            "dev_wer": one.record.judged_wer,
             "test_wer": interval.points,
             "test_low": interval.low,
             "test_high": interval.high,
@@ -71,7 +71,7 @@ def finals_json(final: Finalization, candidates: Sequence[Candidate]) -> list[di
 
 def _results(final: Finalization, candidates: Sequence[Candidate]) -> list[tuple[Candidate, Look, Interval]]:
     found = []
-    for one in sorted(candidates, key=lambda one: one.record.dev_wer or 0.0):
+    for one in sorted(candidates, key=lambda one: one.record.judged_wer or 0.0):
         assert one.look is not None  # all have been scored
         counts = load_errors(final.folder(one))
         found.append((one, one.look, bootstrap_rate(counts.errors, counts.words)))

@@ -161,7 +161,9 @@ class Finalization:
         def make(folder: Path) -> None:
             assert record.outcome is not None  # it is complete
             score = score_set((references[one.id] for one in hypotheses), (one.text for one in hypotheses))
-            outcome = replace(record.outcome, score=score, epochs=(), best_epoch=None, posteriors="", notes=())
+            outcome = replace(
+                record.outcome, score=score, selection=None, epochs=(), best_epoch=None, posteriors="", notes=()
+            )
             write_outcome(folder, outcome, hypotheses, references)
 
         return load_outcome(self._store.entry(FINALS, final_key(look.test_set, look.submission.system), make))

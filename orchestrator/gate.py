@@ -54,7 +54,7 @@ def judge(
     """
     found = _compare(challenger, champion, studies, outcomes)
     difference = found.difference
-    facts = {"rule": promotion.kind, "against": champion.name, "against_dev_wer": champion.dev_wer}
+    facts = {"rule": promotion.kind, "against": champion.name, "against_dev_wer": champion.judged_wer}
     if difference is not None:
         facts |= {"level": promotion.level, "points": difference.points, "p": difference.p}
         facts |= {"low": difference.low, "high": difference.high}
@@ -75,7 +75,7 @@ def first(
     """The first champion of a campaign needs no gate; it is said from which rivals noise does not tell it apart.
 
     Args:
-        challenger: The promoted trial of the lowest dev WER.
+        challenger: The promoted trial of the lowest judged WER.
         rivals: The promoted trials of the other studies.
         studies: All studies of the campaign with their trials.
         outcomes: Folder of the outcomes, by the trials' keys.
@@ -91,7 +91,7 @@ def _within_noise(
     for rival in rivals:
         difference = _compare(best, rival, studies, outcomes).difference
         if difference is not None and (difference.points >= 0 or difference.p >= PromotionSettings().level):
-            yield f"{rival.study}#{rival.number} ({rival.dev_wer:.1f} %, p = {difference.p:.2g})"
+            yield f"{rival.study}#{rival.number} ({rival.judged_wer:.1f} %, p = {difference.p:.2g})"
 
 
 def _compare(
@@ -114,7 +114,7 @@ def _compare(
 def _said(challenger: TrialRecord, champion: TrialRecord, found: Comparison) -> str:
     """The two figures, and the corrected difference with its interval."""
     name = f"{champion.study}#{champion.number}"
-    figures = f"dev WER {challenger.dev_wer:.1f} % against {champion.dev_wer:.1f} % of {name}"
+    figures = f"dev WER {challenger.judged_wer:.1f} % against {champion.judged_wer:.1f} % of {name}"
     if found.difference is None:
         return f"{figures}, not tested ({found.reason})"
     one = found.difference
@@ -124,7 +124,7 @@ def _said(challenger: TrialRecord, champion: TrialRecord, found: Comparison) -> 
 
 def _cheaper(challenger: TrialRecord, champion: TrialRecord) -> bool:
     """Whether a challenger costs less and shows no higher WER."""
-    lower = (challenger.dev_wer or 0.0) <= (champion.dev_wer or 0.0)
+    lower = (challenger.judged_wer or 0.0) <= (champion.judged_wer or 0.0)
     return lower and _weights(challenger) < _weights(champion)
 
 

@@ -23,7 +23,7 @@ from trainers.data.features import features_key
 from trainers.data.manifest import fingerprint, read_manifest
 from trainers.model.own import source_digest
 from trainers.pipeline import resolve_settings
-from trainers.spec import TrialSpec, without_paths
+from trainers.spec import TUNING, TrialSpec, without_paths
 from trainers.store import digest_files
 
 
@@ -34,7 +34,7 @@ def replicated_study(campaign: Campaign, study: StudyDefinition) -> StudyDefinit
 
 
 def data_fingerprints(campaign: Campaign) -> dict[str, str]:
-    """Fingerprints of the files that results depend on, by name.
+    """Fingerprints of the files that results depend on, by name, and the share of dev that tunes if it is parted.
 
     Raises:
         DataError: A manifest cannot be read.
@@ -47,6 +47,8 @@ def data_fingerprints(campaign: Campaign) -> dict[str, str]:
     files = LanguageModelSettings.model_validate(model).files if model is not None else ()
     if files:
         found["language_model"] = digest_files(files)
+    if campaign.data.tuning is not None:
+        found[TUNING] = str(campaign.data.tuning)
     return found
 
 

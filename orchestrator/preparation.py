@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from orchestrator.language_models import prepare_language_models
 from orchestrator.overlap import check_test_set
+from orchestrator.parting import parts_of_dev
 from orchestrator.planning import base_settings, data_fingerprints, model_points, replicated_study
 from orchestrator.start import outside_ingredient, schema_of
 from search_spaces.axes.features import FeatureSettings
@@ -29,10 +30,12 @@ class Prepared:
     Attributes:
         data: Fingerprints of the files that results depend on, by name.
         warnings: What the user should know.
+        parts: How dev is parted, in a sentence; empty where it is not.
     """
 
     data: dict[str, str]
     warnings: tuple[str, ...]
+    parts: str
 
 
 def prepare(campaign: Campaign, names: Iterable[str], store: Store, progress: Progress) -> Prepared:
@@ -47,7 +50,7 @@ def prepare(campaign: Campaign, names: Iterable[str], store: Store, progress: Pr
     Raises:
         UserError: Something does not fit; nothing has been started.
     """
-    data = data_fingerprints(campaign)
+    data, parts = data_fingerprints(campaign), parts_of_dev(campaign)
     loaded: dict[FeatureSettings, list[UtteranceSet]] = {}
     warnings = check_test_set(campaign)
     trained = dict.fromkeys(replicated_study(campaign, campaign.studies[name]).name for name in names)
@@ -66,7 +69,7 @@ def prepare(campaign: Campaign, names: Iterable[str], store: Store, progress: Pr
             for point in model_points(campaign, study):
                 warnings += _check_network(base_settings(campaign, study, point), loaded[settings.features][0])
         warnings += prepare_language_models(campaign, study, store, data["train"], progress)
-    return Prepared(data, tuple(dict.fromkeys(warnings)))
+    return Prepared(data, tuple(dict.fromkeys(warnings)), parts)
 
 
 def _check_sets(settings: Settings, train: UtteranceSet, dev: UtteranceSet) -> list[str]:

@@ -29,7 +29,7 @@ _NO_NETWORK = "without a network that could recognise recordings: no champion"
 
 
 def best_of(studies: Sequence[StudyRecord]) -> TrialRecord | None:
-    """The promoted trial of the lowest dev WER; of equals the one with fewer weights, then of the earlier study.
+    """The promoted trial of the lowest judged WER; of equals the one with fewer weights, then of the earlier study.
 
     One that is made of posteriors of another program is left out: it has no network to recognise anything with.
     """
@@ -51,8 +51,8 @@ def _promoted(studies: Sequence[StudyRecord], *, imported: bool) -> list[TrialRe
 
 
 def _rank(trial: TrialRecord) -> tuple[float, int]:
-    """Dev WER and weights of a complete trial."""
-    return trial.dev_wer or 0.0, trial.outcome.weights if trial.outcome else 0
+    """Judged WER and weights of a complete trial."""
+    return trial.judged_wer or 0.0, trial.outcome.weights if trial.outcome else 0
 
 
 class Champions:
@@ -179,7 +179,7 @@ class Champions:
             "trial": record.number,
             "key": record.key,
             "run_id": record.run_id,
-            "dev_wer": record.dev_wer,
+            "dev_wer": record.judged_wer,
             "params": dict(record.params),
             "promoted": {"why": decision.reason, "before": before and before.name, **decision.facts},
             **{f"from_{name}": value for name, value in record.provenance.items()},

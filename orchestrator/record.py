@@ -122,10 +122,24 @@ class TrialRecord:
 
     @property
     def dev_wer(self) -> float | None:
-        """Dev WER in percent of a complete trial; None for every other: a part of a run is not ranked."""
+        """Dev WER in percent of a complete trial; None for every other: a part of a run is not ranked.
+
+        What the trials of a study are ranked by. Where dev is parted, it is that of the part that tunes.
+        """
         if self.state is not TrialState.COMPLETE or self.outcome is None or self.outcome.score is None:
             return None
         return self.outcome.score.wer
+
+    @property
+    def judged_wer(self) -> float | None:
+        """The same, to be told and compared with that of other studies; of the part that judges if dev is parted."""
+        judged = None if self.dev_wer is None or self.outcome is None else self.outcome.judged
+        return None if judged is None else judged.wer
+
+    @property
+    def parted(self) -> bool:
+        """Whether one part of dev judges it and another chose it."""
+        return self.outcome is not None and self.outcome.selection is not None
 
     @property
     def confirms(self) -> int | None:

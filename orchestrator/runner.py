@@ -89,6 +89,8 @@ class Runner:
             KeyboardInterrupt: The run was interrupted; nothing is left running.
         """
         prepared = prepare(self._campaign, self._names, self._store, self._preparing)
+        if prepared.parts:
+            self._observer.note(prepared.parts)
         for warning in prepared.warnings:
             self._observer.warn(warning)
         self._data = prepared.data

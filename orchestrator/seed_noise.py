@@ -71,6 +71,6 @@ def seed_noise(study: StudyRecord) -> SeedNoise | None:
     found: dict[str, dict[int, float]] = {}
     for trial in replicates(study) or study.searched:
         if trial.dev_wer is not None and trial.seed is not None:
-            found.setdefault(configuration_of(trial), {})[trial.seed] = trial.dev_wer
+            found.setdefault(configuration_of(trial), {})[trial.seed] = trial.judged_wer or 0.0
     noises = [SeedNoise(tuple(wers.values())) for wers in found.values() if len(wers) > 1]
     return min(noises, key=lambda noise: (-noise.replicates, noise.mean), default=None)

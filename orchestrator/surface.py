@@ -13,6 +13,7 @@ from typing import Any
 from orchestrator.record import TrialRecord
 from search_spaces.axes.decoding import DecodingSettings
 from search_spaces.space import Axis, Categorical, Space, Value
+from trainers.data.parting import Part
 from trainers.outcomes import UtteranceErrors, find_errors
 from trainers.scoring.paired import Gain, gain_of_counts
 from trainers.store import Store
@@ -23,7 +24,7 @@ NOISE = 2.0  # standard errors of a paired difference; `benchmarks/surface.py` c
 
 
 ErrorsOf = Callable[[TrialRecord], UtteranceErrors | None]
-"""Gives the errors of a complete trial; None where what it recognised is gone."""
+"""Gives the errors of a complete trial on dev; None where what it recognised is gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +49,18 @@ class Surface:
         return f"{middle} is the middle of {len(self.flat)} points within noise; the lowest WER is that of {best}"
 
 
-def errors_in(store: Store) -> ErrorsOf:
-    """Reads the errors of trials from the outcomes in a store, each once."""
+def errors_in(store: Store, part: Part = "tuning") -> ErrorsOf:
+    """Reads the errors of trials from the outcomes in a store, each once.
+
+    Args:
+        store: Where they are.
+        part: The part of dev, where it is parted; what chooses among trials is told of the tuning part alone.
+    """
     known: dict[str, UtteranceErrors | None] = {}
 
     def errors_of(trial: TrialRecord) -> UtteranceErrors | None:
         if trial.key not in known:
-            known[trial.key] = find_errors(store.path("outcomes", trial.key))
+            known[trial.key] = find_errors(store.path("outcomes", trial.key), part)
         return known[trial.key]
 
     return errors_of

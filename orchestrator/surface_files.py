@@ -67,7 +67,8 @@ def write_surface(folder: Path, study: StudyDefinition, record: StudyRecord, err
     score = surface.best.outcome.score if surface.best.outcome else None
     errors = errors_of(surface.best)
     utterances = "" if errors is None else f"{len(errors.ids)} utterances, "
-    title = f"{record.campaign}/{record.name}: dev set, {utterances}{score.words if score else 0} words"
+    dev = "the part of dev that tunes" if surface.best.parted else "dev set"
+    title = f"{record.campaign}/{record.name}: {dev}, {utterances}{score.words if score else 0} words"
     figure = draw_surface(study, record, surface, title)
     if figure is not None:
         for kind in ("png", "pdf"):

@@ -125,11 +125,18 @@ class DataFiles:
     """The sets of a campaign, each a file or a folder.
 
     Dev selects; the transcripts of the test set are not read before a campaign is finalized.
+
+    Attributes:
+        train: The training set.
+        dev: The set that selects.
+        test: The test set.
+        tuning: Share of dev that tunes while the rest judges; None where all of it does both.
     """
 
     train: Path
     dev: Path
     test: SealedFile | None = None
+    tuning: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,7 +80,7 @@ def _read_data(check: Checker, data: Any) -> DataFiles | None:
     if not isinstance(data, dict):
         check.add(("data",), "needs the manifests: {train: FILE, dev: FILE, test: FILE}")
         return None
-    valid = ("train", "dev", "test", "obtain")
+    valid = ("train", "dev", "test", "tuning", "obtain")
     for key in data:
         if key not in valid:
             check.unknown(("data", key), "key", valid)
@@ -98,12 +98,21 @@ def _read_data(check: Checker, data: Any) -> DataFiles | None:
     test = None
     if data.get("test") is not None:
         test = find_file(check, ("data", "test"), data["test"], folders=True, hint=hint)
+    tuning = _read_tuning(check, data.get("tuning"))
     train, dev = files.get("train"), files.get("dev")
     if train is None or dev is None:
         return None
     if len({train, dev, test}) < 3:
         check.add(("data",), "train, dev and test must be different files: a set that is trained on cannot select")
-    return DataFiles(train, dev, None if test is None else SealedFile(test))
+    return DataFiles(train, dev, None if test is None else SealedFile(test), tuning)
+
+
+def _read_tuning(check: Checker, value: Any) -> float | None:
+    """The share of dev that tunes."""
+    if value is None or (isinstance(value, float) and 0 < value < 1):
+        return value
+    check.add(("data", "tuning"), f"is the share of dev that tunes while the rest judges, such as 0.5; got {value!r}")
+    return None
 
 
 def _read_promotion(check: Checker, value: Any) -> PromotionSettings:

@@ -21,6 +21,7 @@ from search_spaces.errors import UserError
 from trainers.averaging import LastEpochs, MovingAverage
 from trainers.data.batches import Batch, make_batch, plan_epoch
 from trainers.data.labels import BLANK, Alphabet
+from trainers.data.parting import transcripts
 from trainers.data.sets import Corpus, UtteranceSet
 from trainers.decoding.greedy import greedy_text
 from trainers.device import choose_device, describe, same_bits
@@ -127,7 +128,7 @@ def train(
         torch.manual_seed(settings.seed * 1_000_003 + epoch)
         with same_bits(settings.deterministic):
             losses = _train_epoch(run, epoch, progress.reports)
-            wer, blank = evaluate(average.network, corpus.dev, corpus.alphabet)
+            wer, blank = evaluate(average.network, corpus.dev, corpus.alphabet, corpus.tuning)
         seconds = time.perf_counter() - began
         progress.reports.append(
             EpochReport(epoch, settings.epochs, losses.loss, wer, blank, losses.lr, losses.norm, seconds)
@@ -213,13 +214,24 @@ def _train_epoch(run: _Run, epoch: int, before: Sequence[EpochReport]) -> _Epoch
     return _Epoch(_mean(losses), _mean(norms), lr, bad)
 
 
-def evaluate(network: Network, dev: UtteranceSet, alphabet: Alphabet) -> tuple[float, float]:
-    """Greedy WER on a set, in percent, and the share of frames whose best label is the blank."""
+def evaluate(
+    network: Network, dev: UtteranceSet, alphabet: Alphabet, tuning: float | None = None
+) -> tuple[float, float]:
+    """Greedy WER on a set, or the part of it that tunes, in percent, and the share of frames that are likeliest blank.
+
+    Args:
+        network: The network.
+        dev: The set.
+        alphabet: Labels of the network.
+        tuning: Share of the set that tunes; None where it is not parted.
+    """
     training = network.training
     log_probs, offsets = emit(network.eval(), dev.features)
     network.train(training)
-    texts = [greedy_text(log_probs[a:b], alphabet) for a, b in pairwise(offsets)]
-    return score_set(dev.references, texts).wer, float((log_probs.argmax(axis=1) == BLANK).mean())
+    references = transcripts(dev.utterances, tuning, "tuning")
+    spans = zip(dev.utterances, pairwise(offsets), strict=True)
+    texts = [greedy_text(log_probs[start:end], alphabet) for one, (start, end) in spans if one.id in references]
+    return score_set(references.values(), texts).wer, float((log_probs.argmax(axis=1) == BLANK).mean())
 
 
 def _last_words(count: int, epoch: int, step: int, steps: int, batch: Batch, train: UtteranceSet) -> str:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from search_spaces.errors import StoreError
 from trainers.artifacts import Hypothesis
+from trainers.data.parting import Part, part_of
 from trainers.scoring.wer import score_pair
 from trainers.spec import TrialOutcome
 from trainers.store import digest
@@ -57,7 +58,11 @@ def final_key(test_set: str, trial: str) -> str:
 
 
 def write_outcome(
-    folder: Path, outcome: TrialOutcome, hypotheses: Sequence[Hypothesis], references: Mapping[str, str]
+    folder: Path,
+    outcome: TrialOutcome,
+    hypotheses: Sequence[Hypothesis],
+    references: Mapping[str, str],
+    tuning: float | None = None,
 ) -> None:
     """Fill the folder of an outcome.
 
@@ -66,16 +71,18 @@ def write_outcome(
         outcome: What came of the trial.
         hypotheses: Of every utterance, in the order of the set.
         references: What was said, by the utterance's id.
+        tuning: Share of the set that tunes; None where it is not parted.
     """
-    lines = [_line(hypothesis, references[hypothesis.id]) for hypothesis in hypotheses]
+    lines = [_line(hypothesis, references[hypothesis.id], tuning) for hypothesis in hypotheses]
     (folder / HYPOTHESES).write_text("".join(lines), encoding="utf-8")
     (folder / OUTCOME).write_text(json.dumps(asdict(outcome), indent=1), encoding="utf-8")
 
 
-def _line(hypothesis: Hypothesis, reference: str) -> str:
+def _line(hypothesis: Hypothesis, reference: str, tuning: float | None) -> str:
     score = asdict(score_pair(reference, hypothesis.text))
     entry = {"id": hypothesis.id, "reference": reference, "hypothesis": hypothesis.text, **score}
     entry |= {"acoustic": hypothesis.acoustic, "language": hypothesis.language}
+    entry |= {} if tuning is None else {"part": part_of(hypothesis.id, tuning)}
     return json.dumps(entry, ensure_ascii=False) + "\n"
 
 
@@ -84,16 +91,20 @@ def load_outcome(folder: Path) -> TrialOutcome:
     return TrialOutcome.of(json.loads((folder / OUTCOME).read_text(encoding="utf-8")))
 
 
-def find_errors(folder: Path) -> UtteranceErrors | None:
+def find_errors(folder: Path, part: Part | None = None) -> UtteranceErrors | None:
     """What `load_errors` gives; None where they are not there."""
     try:
-        return load_errors(folder)
+        return load_errors(folder, part)
     except StoreError:
         return None
 
 
-def load_errors(folder: Path) -> UtteranceErrors:
+def load_errors(folder: Path, part: Part | None = None) -> UtteranceErrors:
     """The word errors of every utterance of an outcome.
+
+    Args:
+        folder: Of the outcome.
+        part: The part of the set that is wanted; None is all of it. A set that is not parted is all in either.
 
     Raises:
         StoreError: They are not there.
@@ -102,7 +113,7 @@ def load_errors(folder: Path) -> UtteranceErrors:
         lines = (folder / HYPOTHESES).read_text(encoding="utf-8").splitlines()
     except OSError as error:
         raise StoreError(f"{folder / HYPOTHESES} cannot be read: {error.strerror}") from error
-    rows = [json.loads(line) for line in lines]
+    rows = [row for row in map(json.loads, lines) if part is None or row.get("part", part) == part]
     errors = [row["substitutions"] + row["deletions"] + row["insertions"] for row in rows]
     return UtteranceErrors(
         tuple(row["id"] for row in rows),

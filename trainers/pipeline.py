@@ -109,6 +109,6 @@ def _keep(
     """Put what came of a trial that ran to its end into the store."""
 
     def make(folder: Path) -> None:
-        write_outcome(folder, outcome, hypotheses, references(spec.dev))
+        write_outcome(folder, outcome, hypotheses, references(spec.dev), spec.tuning)
 
     return load_outcome(store.entry("outcomes", spec.key, make))

@@ -2,20 +2,21 @@
 
 Every trial goes through the utterances in one order, which looks random and is told by their ids alone. A trial's rival
 is a complete one, whose errors by utterance are in the store; after each part the deficit of the trial is tested
-(`trainers.scoring.race`). Racing has nothing to do with what a trial that is not stopped comes to: its hypotheses are
-those of the set decoded at once.
+(`trainers.scoring.race`). Where dev is parted, the utterances that tune come first, and the race is over them alone.
+Racing has nothing to do with what a trial that is not stopped comes to: its hypotheses are those of the set decoded at
+once.
 """
 
 import time
-from collections.abc import Iterator, Sequence
-from hashlib import sha256
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
 
 from search_spaces.axes.decoding import DecodingSettings
 from trainers.artifacts import Hypothesis, Posteriors
-from trainers.outcomes import load_errors
+from trainers.data.parting import place_of
+from trainers.outcomes import find_errors
 from trainers.scoring.race import Deficit
 from trainers.scoring.wer import score_pair
 from trainers.spec import DecodingReport, Elimination, Race
@@ -35,7 +36,7 @@ class PartSearch(Protocol):
 
 def shuffled(ids: Sequence[str]) -> list[int]:
     """The places of utterances in the order in which they are decoded, whatever order they stand in."""
-    return sorted(range(len(ids)), key=lambda index: sha256(ids[index].encode()).digest())
+    return sorted(range(len(ids)), key=lambda index: place_of(ids[index]))
 
 
 class Racer:
@@ -44,7 +45,7 @@ class Racer:
     Args:
         trial: The trial.
         ids: The utterances of the set.
-        references: What was said in each.
+        references: What was said in those that decide the race, by id.
 
     Attributes:
         hypotheses: What it has found, by the utterance's place in the set.
@@ -52,12 +53,11 @@ class Racer:
         cpu_seconds: Time of the processor that it took.
     """
 
-    def __init__(self, trial: Trial, ids: Sequence[str], references: Sequence[str]) -> None:
+    def __init__(self, trial: Trial, ids: Sequence[str], references: Mapping[str, str]) -> None:
         self.trial = trial
         self.hypotheses: dict[int, Hypothesis] = {}
         self.seconds = 0.0
         self.cpu_seconds = 0.0
-        self._whole = len(ids)
         self._references = references
         self._race = trial.spec.race
         self._rival = rival_errors(trial.store, self._race, ids, references) if self._race else None
@@ -67,9 +67,10 @@ class Racer:
         """Take in what was found in a part of the set."""
         self.hypotheses |= dict(zip(part, hypotheses, strict=True))
         if self._rival is not None:
-            errors = [score_pair(self._references[i], one.text).errors for i, one in zip(part, hypotheses, strict=True)]
-            self._errors += sum(errors)
-            self._deficit += Deficit.of(own - self._rival[i] for i, own in zip(part, errors, strict=True))
+            texts = {one.id: one.text for one in hypotheses if one.id in self._references}
+            errors = {name: score_pair(self._references[name], text).errors for name, text in texts.items()}
+            self._errors += sum(errors.values())
+            self._deficit += Deficit.of(own - self._rival[name] for name, own in errors.items())
 
     def eliminated(self, whole_seconds: float) -> Elimination | None:
         """How the trial has lost its race; None as long as it has not.
@@ -80,29 +81,35 @@ class Racer:
         race = self._race
         if race is None or self._rival is None or whole_seconds < race.seconds:
             return None
-        if not self._deficit.lost(self._whole, race.level):
+        whole = len(self._references)
+        if not self._deficit.lost(whole, race.level):
             return None
-        done, errors = len(self.hypotheses), self._errors
-        return Elimination(done, self._whole, errors, race.rival, errors - self._deficit.sum)
+        done, errors = self._deficit.utterances, self._errors
+        return Elimination(done, whole, errors, race.rival, errors - self._deficit.sum)
 
     def in_order(self) -> list[Hypothesis]:
         """What was found, in the order of the set."""
         return [self.hypotheses[index] for index in sorted(self.hypotheses)]
 
 
-def rival_errors(store: Store, race: Race, ids: Sequence[str], references: Sequence[str]) -> list[int] | None:
-    """The rival's errors in each utterance; None where they cannot be compared, as when its outcome is gone."""
-    if not store.has("outcomes", race.key):
+def rival_errors(store: Store, race: Race, ids: Sequence[str], references: Mapping[str, str]) -> dict[str, int] | None:
+    """The rival's errors by utterance; None where they cannot be compared, as when its outcome is gone.
+
+    Args:
+        store: Where the rival's outcome is.
+        race: Who the rival is.
+        ids: The utterances of the set.
+        references: What was said in those that decide the race, by id.
+    """
+    found = find_errors(store.path("outcomes", race.key), "tuning")
+    words = [(name, len(references[name].split())) for name in ids if name in references]
+    if found is None or list(zip(found.ids, found.words.tolist(), strict=True)) != words:
         return None
-    found = load_errors(store.path("outcomes", race.key))
-    if found.ids != tuple(ids) or found.words.tolist() != [len(text.split()) for text in references]:
-        return None
-    errors: list[int] = found.errors.tolist()
-    return errors
+    return dict(zip(found.ids, found.errors.tolist(), strict=True))
 
 
 def decode_in_parts(
-    search: PartSearch, posteriors: Posteriors, references: Sequence[str], trials: Sequence[Trial]
+    search: PartSearch, posteriors: Posteriors, references: Mapping[str, str], trials: Sequence[Trial]
 ) -> Iterator[tuple[Racer, Elimination | None]]:
     """Decode a set for trials that share a search.
 
@@ -111,7 +118,7 @@ def decode_in_parts(
     Args:
         search: Decodes a part.
         posteriors: The set, at least one utterance.
-        references: What was said, in its order.
+        references: What was said in the utterances that decide a race, by id.
         trials: Their points.
 
     Yields:

@@ -14,6 +14,8 @@ IMPORTED_POSTERIORS = "imported_posteriors"
 """Kind of the store's entries that hold posteriors of other programs."""
 ENSEMBLES = "ensembles"
 """Kind of the store's entries that say what an ensemble is made of."""
+TUNING = "tuning"
+"""Name, among the data of a trial, of the share of dev that tunes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ class TrialSpec:
         settings: The sections of settings that the strategy uses, resolved.
         train: Manifest of the training set.
         dev: Manifest of the set that selects.
-        data: Fingerprints of every file that decides the result, by name.
+        data: Fingerprints of every file that decides the result, by name; under `TUNING` the share of dev that tunes.
         needs: What it takes from other studies.
         code: Digest of the source that will run it.
         race: Whom it races against; no part of what decides the result of a trial that is not stopped.
@@ -93,6 +95,11 @@ class TrialSpec:
     def name(self) -> str:
         """``study#number``."""
         return f"{self.study}#{self.number}"
+
+    @property
+    def tuning(self) -> float | None:
+        """Share of dev by which the trial chooses and is chosen (`trainers.data.parting`); None where all of it is."""
+        return float(self.data[TUNING]) if TUNING in self.data else None
 
     @property
     def key(self) -> str:
@@ -118,7 +125,7 @@ class EpochReport:
         epoch: One-based.
         epochs: How many there will be at most.
         loss: Training loss a token, mean over the epoch.
-        dev_wer: Greedy WER on dev, percent.
+        dev_wer: Greedy WER on dev, percent; on the part that tunes if it is parted.
         blank_share: Share of dev frames whose best label is the blank.
         lr: Learning rate after the last step.
         gradient_norm: Mean norm of the gradient before clipping.
@@ -186,7 +193,8 @@ class TrialOutcome:
 
     Attributes:
         pruned: Whether it was stopped.
-        score: Word errors on dev, pooled; None for a trial that was stopped.
+        score: Word errors on dev, pooled, in the part that tunes if it is parted; None for a trial that was stopped.
+        selection: Word errors in the part of dev that judges; None where it is not parted, and like `score`.
         eliminated: How it lost its race; None for every trial that did not.
         scorer: Name and version of the scorer.
         decoder: The decoder and its settings in one line.
@@ -210,6 +218,7 @@ class TrialOutcome:
 
     pruned: bool = False
     score: Score | None = None
+    selection: Score | None = None
     eliminated: Elimination | None = None
     scorer: str = ""
     decoder: str = ""
@@ -228,6 +237,11 @@ class TrialOutcome:
     computed_on: str = ""
     still_improving: bool = False
     notes: tuple[str, ...] = ()
+
+    @property
+    def judged(self) -> Score | None:
+        """Word errors that are told and compared: in the part of dev that judges, in all of it if there is none."""
+        return self.score if self.selection is None else self.selection
 
     @property
     def made_of(self) -> str:
@@ -250,6 +264,7 @@ class TrialOutcome:
             **{
                 **plain,
                 "score": Score(**plain["score"]) if plain["score"] else None,
+                "selection": Score(**plain["selection"]) if plain.get("selection") else None,
                 "eliminated": Elimination(**plain["eliminated"]) if plain.get("eliminated") else None,
                 "epochs": tuple(EpochReport(**report) for report in plain["epochs"]),
                 "notes": tuple(plain["notes"]),

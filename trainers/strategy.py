@@ -32,7 +32,7 @@ from trainers.losses.smoothing import smooth, uniform_labels, unigram_labels
 from trainers.model.build import build_network
 from trainers.model.network import Network
 from trainers.run_state import Progress
-from trainers.scoring.wer import SCORER, score_set
+from trainers.scoring.wer import SCORER, score_hypotheses
 from trainers.source import CheckpointSource, Source
 from trainers.spec import Elimination, TrialOutcome
 from trainers.tensor_file import write_tensors
@@ -165,7 +165,7 @@ class TrainingStrategy(Strategy):
         targets = encode_targets(
             trial.train, alphabet, network.output_lengths, drop=settings.train.infeasible == "drop"
         )
-        corpus = Corpus(trial.train, targets, trial.dev, alphabet)
+        corpus = Corpus(trial.train, targets, trial.dev, alphabet, trial.spec.tuning)
         self._prior = self._label_prior(corpus)
         self.prepare(network, corpus)
         progress = train(network, self, corpus, settings.train, folder, trial.report)
@@ -227,32 +227,34 @@ def decode_greedily(trial: Trial, source: Source) -> tuple[TrialOutcome, list[Hy
     """
     name, frames = source.posteriors("dev")
     hypotheses = greedy_set(frames, source.alphabet)
-    return score_outcome(trial.references("dev"), hypotheses, source, name, "greedy"), hypotheses
+    return scored(decoded_outcome(source, name, "greedy"), hypotheses, trial), hypotheses
 
 
-def score_outcome(
-    references: Sequence[str], hypotheses: Sequence[Hypothesis], source: Source, posteriors: str, decoder: str
-) -> TrialOutcome:
-    """The outcome of hypotheses for dev, all counts pooled.
+def scored(outcome: TrialOutcome, hypotheses: Sequence[Hypothesis], trial: Trial) -> TrialOutcome:
+    """An outcome with its word errors on dev: those by which the trial is chosen, and those by which it is judged.
 
     Args:
-        references: The transcripts.
-        hypotheses: In their order.
+        outcome: Without them.
+        hypotheses: Of every utterance of dev.
+        trial: The trial that it is the outcome of.
+    """
+    selection = score_hypotheses(trial.judged_by, hypotheses) if trial.judged_by else None
+    return replace(outcome, score=score_hypotheses(trial.tuned_by, hypotheses), selection=selection)
+
+
+def eliminated(outcome: TrialOutcome, elimination: Elimination) -> TrialOutcome:
+    """The outcome of a trial that lost its race: without a score."""
+    return replace(outcome, pruned=True, eliminated=elimination, notes=(str(elimination),))
+
+
+def decoded_outcome(source: Source, posteriors: str, decoder: str) -> TrialOutcome:
+    """The outcome of decoding dev, before anything is counted.
+
+    Args:
         source: Where the posteriors came from.
         posteriors: Their key in the store.
         decoder: The decoder and its settings in one line.
     """
-    score = score_set(references, (hypothesis.text for hypothesis in hypotheses))
-    return replace(_decoded(source, posteriors, decoder), score=score)
-
-
-def unscored_outcome(source: Source, posteriors: str, decoder: str, elimination: Elimination) -> TrialOutcome:
-    """The outcome of a trial that lost its race; for `source`, `posteriors` and `decoder` see `score_outcome`."""
-    notes = (str(elimination),)
-    return replace(_decoded(source, posteriors, decoder), pruned=True, eliminated=elimination, notes=notes)
-
-
-def _decoded(source: Source, posteriors: str, decoder: str) -> TrialOutcome:
     return TrialOutcome(
         scorer=SCORER,
         decoder=decoder,

@@ -10,6 +10,7 @@ from search_spaces.axes.features import FeatureSettings
 from search_spaces.axes.settings import Settings, overlay
 from search_spaces.errors import SealedError
 from trainers.data.manifest import read_manifest
+from trainers.data.parting import transcripts
 from trainers.data.sealed import SealedSet
 from trainers.data.sets import UtteranceSet, load_set
 from trainers.decoding.language_model import LanguageModelFiles, build_language_model
@@ -70,6 +71,16 @@ class Trial:
             return None
         return build_language_model(self.store, settings, self.spec.train, self.spec.data.get("train", ""))
 
+    @cached_property
+    def tuned_by(self) -> Mapping[str, str]:
+        """Transcripts of dev by which the trial chooses, and is chosen, by utterance; features are not read."""
+        return transcripts(read_manifest(self.spec.dev), self.spec.tuning, "tuning")
+
+    @cached_property
+    def judged_by(self) -> Mapping[str, str]:
+        """Transcripts of the part of dev that judges the trial, like `tuned_by`; none where dev is not parted."""
+        return transcripts(read_manifest(self.spec.dev), self.spec.tuning, "selection")
+
     def derive(self, values: Mapping[str, Any], needs: Mapping[str, tuple[Ingredient, ...]], report: Report) -> "Trial":
         """A trial like this one, of which a strategy makes several.
 
@@ -92,10 +103,6 @@ class Trial:
         """
         found = self._opened().recordings if split == "test" else read_manifest(self._manifest(split))
         return tuple(utterance.id for utterance in found)
-
-    def references(self, split: Labelled) -> list[str]:
-        """The transcripts of a split; its features are not read."""
-        return [utterance.text for utterance in read_manifest(self._manifest(split))]
 
     def load(self, split: Split, features: FeatureSettings) -> UtteranceSet:
         """A split with features of another kind than the trial's own: those that some checkpoint reads.

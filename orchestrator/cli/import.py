@@ -58,6 +58,6 @@ def command(
     if record.best is None:
         click.echo(f"{record.campaign}/{name} has no result; logs are under {home.logs}", err=True)
         return 1
-    click.echo(f"{record.best.name}: dev WER {percent(record.best.dev_wer)}; its checkpoint lies in\n{found.folder}")
+    click.echo(f"{record.best.name}: dev WER {percent(record.best.judged_wer)}; its checkpoint lies in\n{found.folder}")
     click.echo("name that folder under needs: {teacher: ...} to learn from it")
     return 0

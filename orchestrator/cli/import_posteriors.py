@@ -70,7 +70,7 @@ def command(
     if record.best is None:
         click.echo(f"{record.campaign}/{name} has no result; logs are under {home.logs}", err=True)
         return 1
-    click.echo(f"{record.best.name}: dev WER {percent(record.best.dev_wer)}; the posteriors lie in\n{found.folder}")
+    click.echo(f"{record.best.name}: dev WER {percent(record.best.judged_wer)}; the posteriors lie in\n{found.folder}")
     click.echo(f"to decode them, or to learn from them, write among the studies of {path.name}:")
     click.echo(f"  {name}: {{strategy: imported, needs: {{checkpoint: {found.folder}}}}}")
     click.echo(f"and name {name} under needs: {{posteriors: ...}} or needs: {{teacher: ...}}")

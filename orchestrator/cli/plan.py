@@ -20,6 +20,7 @@ def command(target: str, workers: int | None, as_json: bool) -> int:
     from rich.console import Console
 
     from orchestrator.dry_run import dry_run
+    from orchestrator.parting import parts_of_dev
     from orchestrator.stored import stored_studies
     from orchestrator.tables import duration, plan_table
     from search_spaces.errors import UserError
@@ -33,12 +34,15 @@ def command(target: str, workers: int | None, as_json: bool) -> int:
         raise UserError(unknown_study(campaign, study))
     names = campaign.with_needs(study) if study else tuple(campaign.studies)
     workers = workers or len(os.sched_getaffinity(0))
+    parts = parts_of_dev(campaign)
     plan = dry_run(campaign, names, stored_studies(campaign.name), workers)
     if as_json:
         click.echo(json.dumps(asdict(plan), indent=1))
         return 0
     console = Console(highlight=False)
     console.print(plan_table(plan))
+    if parts:
+        console.print(parts)
     for line in plan.cached:
         console.print(f"there already: {line}", markup=False)
     for line in plan.made:

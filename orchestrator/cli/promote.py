@@ -47,6 +47,6 @@ def command(target: str, study: str | None, trial: int | None, undo: bool) -> in
     if chosen is None:
         raise UserError(f"{target}: no such trial is stored; run it with: orchestrator run {target}")
     folder = champions.promote(chosen)
-    click.echo(f"champion of {campaign.name}: {chosen.name}, dev WER {percent(chosen.dev_wer)}, in {folder}")
+    click.echo(f"champion of {campaign.name}: {chosen.name}, dev WER {percent(chosen.judged_wer)}, in {folder}")
     click.echo("promoted by hand: the gate, which asks for more than noise on dev, was not asked")
     return 0

@@ -92,12 +92,13 @@ def _what(study: StudyRecord) -> _Cells:
 def _result(study: StudyRecord, champion: TrialRecord | None) -> _Cells:
     """What is said of the trial that stands for the study."""
     best, result = study.best, study.result
-    if best is None or result is None or result.outcome is None or result.outcome.score is None:
+    if best is None or result is None or result.outcome is None or result.outcome.judged is None:
         return {}
-    outcome, score, noise = result.outcome, result.outcome.score, seed_noise(study)
+    outcome, score, noise = result.outcome, result.outcome.judged, seed_noise(study)
     greedy = outcome.decoder == "greedy"
     return {
         "dev_wer": score.wer,
+        "tuning_wer": result.dev_wer if result.parted else None,
         "best_dev_wer": best.dev_wer,
         "best_trial": best.number,
         "dev_mean": noise.mean if noise else None,
@@ -111,7 +112,7 @@ def _result(study: StudyRecord, champion: TrialRecord | None) -> _Cells:
         "units": outcome.units,
         "decoder": outcome.decoder,
         "decoder_settings": "" if greedy else _json(result.settings.get("decoding", {})),
-        "decoder_tuned_on": "" if greedy else "dev",
+        "decoder_tuned_on": "" if greedy else "the part of dev that tunes" if result.parted else "dev",
         "parameters": _json(result.params),
         "weights": outcome.weights,
         "scorer": outcome.scorer,
@@ -134,7 +135,7 @@ def _other_champion(study: StudyRecord, champion: TrialRecord | None) -> _Cells:
     """What is told of the champion where another trial of its study is shown: people use it all the same."""
     if champion is None or champion.study != study.name or _same(study.result, champion):
         return {}
-    cells: _Cells = {"champion_trial": champion.number, "champion_dev_wer": champion.dev_wer}
+    cells: _Cells = {"champion_trial": champion.number, "champion_dev_wer": champion.judged_wer}
     final = champion.final
     return cells | ({"champion_test_wer": final.score.wer, "champion_test_looks": final.look} if final else {})
 
@@ -151,7 +152,7 @@ def _combined(study: StudyRecord) -> _Cells:
         "members": ", ".join(f"{part.name} {part.weight:.2f}" for part in report.members),
         "searches": report.searches,
         "best_single": single.single,
-        "best_single_wer": single.single_score.wer,
+        "best_single_wer": single.single_judged.wer,
     }
 
 
@@ -171,6 +172,8 @@ def _spent(name: str, costs: Mapping[str, Cost], definitions: Mapping[str, Study
 
 def _uncertainty(found: Evidence, flattered: float | None, speakers: Mapping[str, str] | None) -> _Cells:
     row: _Cells = {"test_looks": found.looks or None}
+    if found.tuned_on and found.dev is not None:
+        row |= {"tuned_on": found.tuned_on, "judged_on": len(found.dev.ids)}
     for split, errors in (("dev", found.dev), ("test", found.test)):
         interval = _interval(errors, speakers)
         if interval is not None:
@@ -225,7 +228,11 @@ def _expected(row: _Cells, definition: StudyDefinition | None, found: Evidence) 
     moved = shown - row["dev_wer"] if split == "dev" else 0.0
     outside = row[f"{split}_low"] + moved > high or row[f"{split}_high"] + moved < low
     held = "yes" if low <= shown <= high else "no" if outside else "open"
-    return cells | {"hypothesis_held": held, "hypothesis_on": "test" if split == "test" else "dev, corrected"}
+    return cells | {"hypothesis_held": held, "hypothesis_on": _told_by(split, found)}
+
+
+def _told_by(split: str, found: Evidence) -> str:
+    return "test" if split == "test" else "dev, the part that judges" if found.tuned_on else "dev, corrected"
 
 
 def _remarks(
@@ -239,7 +246,8 @@ def _remarks(
     if result is not None and result.confirms is not None:
         yield f"trial {result.number} trains the configuration of trial {result.confirms} again, with a fresh seed"
     elif best is not None and result is not None and best.number != result.number:
-        yield f"trial {best.number} has a lower dev WER, {best.dev_wer:.1f} %, and does not stand for the study"
+        where = ", where the trials were tuned" if found.tuned_on else ""
+        yield f"trial {best.number} has a lower dev WER, {best.dev_wer:.1f} %{where}, and does not stand for the study"
     if result is not None and result.outcome is not None:
         yield from result.outcome.notes
     outside = [

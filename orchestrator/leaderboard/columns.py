@@ -40,11 +40,22 @@ COLUMNS = {
     "strategy": Column(_T, "strategy of the study"),
     "study": Column(_T, "name of the study"),
     "verdict": Column(_T, "better, worse or tie, against the baseline; baseline for itself; or not tested"),
-    "dev_wer": Column(_P, "dev WER of the trial that stands for the study; optimistic: dev chose it"),
+    "dev_wer": Column(
+        _P,
+        "dev WER of the trial that stands for the study; optimistic: dev chose it. Where dev is parted, that of the "
+        "part that judges, which did not",
+    ),
     "dev_low": Column(_P, "lower end of its 95 % interval, by bootstrap over utterances"),
     "dev_high": Column(_P, "upper end"),
     "dev_corrected": Column(_P, "dev WER with what being the best of several trials took from it put back"),
-    "best_dev_wer": Column(_P, "lowest dev WER of the search; another trial's where another stands for the study"),
+    "tuning_wer": Column(_P, "WER of the same trial on the part of dev that tunes; empty where dev is not parted"),
+    "tuned_on": Column(_C, "utterances of that part"),
+    "judged_on": Column(_C, "utterances of the part that judges"),
+    "best_dev_wer": Column(
+        _P,
+        "lowest dev WER of the search, on the part that tunes if dev is parted; another trial's where another stands "
+        "for the study",
+    ),
     "best_trial": Column(_C, "number of that trial"),
     "dev_mean": Column(
         _P, "mean dev WER of trials that differ by seed alone; where seeds confirm it, without the run that was chosen"
@@ -63,7 +74,9 @@ COLUMNS = {
     "insertions": Column(_C, "on dev"),
     "reference_words": Column(_C, "of dev"),
     "compared_on": Column(
-        _T, "what the comparison is made on: test; dev, with the seeds of both; or dev, which chose the systems"
+        _T,
+        "what the comparison is made on: test; dev, with the seeds of both; the part of dev that chose neither; or "
+        "dev, which chose the systems",
     ),
     "difference": Column(_P, "WER less the baseline's on the same utterances; on dev corrected for the choice of both"),
     "difference_low": Column(_P, "lower end of its 95 % interval, by paired bootstrap"),

@@ -5,10 +5,11 @@ speakers in, and calls two equal systems different in 4.8 % at 5 %, the matched 
 (``python benchmarks/significance.py``). Its probabilities are corrected by Holm's procedure for all studies that are
 tested, whichever are shown afterwards.
 
-On dev both systems were chosen by what they are compared on: a single run for its own WER, a configuration that was
-confirmed for the mean of its seeds, among fewer and with less noise. The difference is moved by what that choice is
-expected to have given each (`orchestrator.leaderboard.competition`), but only towards zero: an estimate may take a
-verdict away, and must not make one.
+Where dev is parted, they are compared on the part that chose neither. On the whole of dev both systems were chosen by
+what they are compared on: a single run for its own WER, a configuration that was confirmed for the mean of its seeds,
+among fewer and with less noise. The difference is moved by what that choice is expected to have given each
+(`orchestrator.leaderboard.competition`), but only towards zero: an estimate may take a verdict away, and must not make
+one.
 """
 
 from collections.abc import Mapping, Sequence
@@ -51,6 +52,7 @@ class Ground(StrEnum):
 
     TEST = "test"
     CONFIRMED = "dev, fresh seeds"
+    PART = "dev, the part that chose none of the trials"
     DEV = "dev, which chose the systems"
 
 
@@ -181,7 +183,8 @@ def _common(one: Evidence, other: Evidence) -> tuple[Ground, Sequence[UtteranceE
         return Ground.TEST, [one.test], [other.test]
     if one.confirmed and other.confirmed:
         return Ground.CONFIRMED, one.confirmed, other.confirmed
-    return Ground.DEV, [one.dev] if one.dev else [], [other.dev] if other.dev else []
+    ground = Ground.PART if one.tuned_on and other.tuned_on else Ground.DEV
+    return ground, [one.dev] if one.dev else [], [other.dev] if other.dev else []
 
 
 def _towards_zero(measured: float, correction: float) -> float:

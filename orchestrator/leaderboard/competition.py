@@ -46,9 +46,12 @@ def flattery(study: StudyRecord, sample: Sequence[UtteranceErrors]) -> float | N
         sample: Errors by utterance of some of its `competitors`.
 
     Returns:
-        0 where there was no choice; None where there was one and the sample does not tell its noise.
+        0 where there was no choice, or another part of dev made it; None where there was one and the sample does not
+        tell its noise.
     """
     result = study.result
+    if result is not None and result.parted:
+        return 0.0
     if result is not None and result.confirms is not None:
         return _flattery_of_mean(ranking(study), sample)
     rates = [trial.dev_wer or 0.0 for trial in competitors(study)]

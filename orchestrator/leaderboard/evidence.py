@@ -13,7 +13,7 @@ from orchestrator.leaderboard.competition import competitors, flattery
 from orchestrator.record import StudyRecord, TrialRecord
 from search_spaces.errors import UserError
 from trainers.data.manifest import read_manifest
-from trainers.outcomes import FINALS, UtteranceErrors, final_key, find_errors
+from trainers.outcomes import FINALS, UtteranceErrors, final_key, find_errors, load_errors
 
 SAMPLE = 20
 """Trials of a study whose errors by utterance are read; 20 tell a standard deviation to a sixth."""
@@ -24,13 +24,14 @@ class Evidence:
     """What is known of a study by utterance.
 
     Attributes:
-        dev: Of the trial that stands for it; None where it is not there.
+        dev: Of the trial that stands for it, in the part that judges if dev is parted; None where it is not there.
         missing: Why it is not there.
-        sample: Of some of the trials among which that one was chosen, on dev.
-        confirmed: Of the runs of its configuration with several seeds, none of them chosen for its own WER, on dev.
+        sample: Of some of the trials among which that one was chosen, likewise.
+        confirmed: Of the runs of its configuration with several seeds, none of them chosen for its own WER, likewise.
         flattered: Points by which the mean of these is too low, since it is the lowest of several such means.
         test: On test; None before that is opened.
         looks: Which look of its strategy at test that was; 0 before.
+        tuned_on: Utterances of dev that chose and do not judge; 0 where dev is not parted.
     """
 
     dev: UtteranceErrors | None = None
@@ -40,6 +41,7 @@ class Evidence:
     flattered: float = 0.0
     test: UtteranceErrors | None = None
     looks: int = 0
+    tuned_on: int = 0
 
 
 def looked_at(study: StudyRecord) -> set[int]:
@@ -68,12 +70,13 @@ def _read(study: StudyRecord, outcomes: Path) -> Evidence:
     result = study.result
     if result is None:
         return Evidence(missing="no trial is complete")
-    dev = find_errors(outcomes / result.key) if result.key else None
+    dev = find_errors(outcomes / result.key, "selection") if result.key else None
     if dev is None:
         return Evidence(missing=f"what trial {result.number} recognised is not in the store of this folder")
-    found = [find_errors(outcomes / trial.key) for trial in _sample(study) if trial.key]
+    found = [find_errors(outcomes / trial.key, "selection") for trial in _sample(study) if trial.key]
     sample = [errors for errors in found if errors is not None and errors.comparable(dev)]
-    known = Evidence(dev, sample=sample, **_confirmed(study, sample, dev, outcomes))
+    tuned_on = len(load_errors(outcomes / result.key, "tuning").ids) if result.parted else 0
+    known = Evidence(dev, sample=sample, tuned_on=tuned_on, **_confirmed(study, sample, dev, outcomes))
     if result.final is None:
         return known
     test = find_errors(outcomes.with_name(FINALS) / final_key(result.final.test_set, result.key))
@@ -84,7 +87,7 @@ def _confirmed(
     study: StudyRecord, sample: Sequence[UtteranceErrors], dev: UtteranceErrors, outcomes: Path
 ) -> dict[str, Any]:
     """What is known of a configuration by its seeds; nothing where one of them or the noise of the choice is not."""
-    found = [find_errors(outcomes / trial.key) for trial in replicates(study)]
+    found = [find_errors(outcomes / trial.key, "selection") for trial in replicates(study)]
     alike = [errors for errors in found if errors is not None and errors.comparable(dev)]
     chosen = study.result is not None and study.result.confirms is not None
     flattered = flattery(study, sample) if chosen else 0.0

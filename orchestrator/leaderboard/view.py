@@ -56,6 +56,9 @@ def notes(table: pd.DataFrame) -> Iterator[str]:
             "compared on dev, which chose the systems: differences are moved towards zero by what the choice is "
             "expected to have given each; test has the last word"
         )
+    parted = [(row["tuned_on"], row["judged_on"]) for row in rows if not pd.isna(row["tuned_on"])]
+    for tuned, judged in dict.fromkeys(parted):
+        yield f"tuned on {tuned} utterances of dev, judged on the other {judged}, whose figures these are"
     for row in rows:
         if row["verdict"] == Verdict.NOT_TESTED and row["remarks"]:
             yield f"{row['study']} is not tested: {row['remarks'].split('; ')[0]}"
@@ -77,12 +80,12 @@ def notes(table: pd.DataFrame) -> Iterator[str]:
             yield (
                 f"{row['study']} is shown by trial {row['trial']}, one of {row['replicates']} fresh seeds that confirm "
                 f"trial {row['confirms']} with {row['dev_mean']:.1f} ± {row['dev_sd']:.1f} %; the lowest of the search "
-                f"was {row['best_dev_wer']:.1f} %"
+                f"was {row['best_dev_wer']:.1f} %{_where_tuned(row)}"
             )
         elif not pd.isna(row["best_trial"]) and row["best_trial"] != row["trial"]:
             yield (
                 f"{row['study']} is shown by trial {row['trial']}; the lowest dev WER is {row['best_dev_wer']:.1f} % "
-                f"of trial {row['best_trial']}"
+                f"of trial {row['best_trial']}{_where_tuned(row)}"
             )
     for row in rows:
         if not pd.isna(row["champion_trial"]):
@@ -106,6 +109,11 @@ def notes(table: pd.DataFrame) -> Iterator[str]:
                 f"{row['study']}: the hypothesis of {row['hypothesis_low']:g} to {row['hypothesis_high']:g} % {told} "
                 f"({row['hypothesis_on']})"
             )
+
+
+def _where_tuned(row: Mapping[Any, Any]) -> str:
+    """What a WER is of that is not of the part that judges."""
+    return "" if pd.isna(row["tuned_on"]) else f" where the trials were tuned; there it has {row['tuning_wer']:.1f} %"
 
 
 def _of_champion(row: Mapping[Any, Any]) -> str:

@@ -117,6 +117,8 @@ def _where(row: Row) -> str:
             return "on test"
         case Ground.CONFIRMED:
             return "on dev with fresh seeds"
+        case Ground.PART:
+            return "on the part of dev that judges"
     return "on dev, corrected for the choice made there"
 
 
@@ -158,4 +160,4 @@ def _best(rows: Sequence[Row], champion: TrialRecord | None) -> Iterator[str]:
     else:
         who = f"{champion.study}, trial {champion.number}"
         test = f", test WER {champion.final.score.wer:.1f} %" if champion.final else ""
-        yield f"The champion of the campaign is {who}: dev WER {champion.dev_wer:.1f} %{test}."
+        yield f"The champion of the campaign is {who}: dev WER {champion.judged_wer:.1f} %{test}."

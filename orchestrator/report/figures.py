@@ -180,6 +180,8 @@ def curves(studies: Sequence[StudyRecord]) -> Figure | None:
         "Dev WER by greedy decoding after each epoch, of the trial that stands for its study. A study that trains "
         "nothing has no curve."
     )
+    if any(study.result is not None and study.result.parted for study in studies):
+        caption += " They are of the part of dev that tunes."
     return Figure(str(drawing), f"Learning curves: {told}", caption, wide=True)
 
 

@@ -49,7 +49,7 @@ class Material:
         table: The leaderboard.
         evidence: What was recognised, by study.
         champion: The campaign's champion; None before there is one.
-        errors_of: Gives the errors of a complete trial on dev.
+        errors_of: Gives the errors of a complete trial on dev, in the part that judges if it is parted.
         errors_on_test: Likewise on test; None before that is opened for the trial.
         surfaces: What studies over saved posteriors found, by study.
         sets: The sets.
@@ -84,15 +84,13 @@ def read_material(campaign: Campaign) -> Material:
         return Material(campaign, (), boards.leaderboard(()), {}, None, sets=sets)
     home = Home.here()
     store = Store(home.store)
-    errors_of = errors_in(store)
+    judged, tuned = errors_in(store, "selection"), errors_in(store)
     evidence = boards.read_evidence(stored, home.store / "outcomes")
     champion = champion_among(home, campaign.name, stored)
     table = boards.leaderboard(stored, champion, campaign, evidence)
-    surfaces = {study.name: found for study in stored if (found := _surface(campaign, study, errors_of))}
+    surfaces = {study.name: found for study in stored if (found := _surface(campaign, study, tuned))}
     tests = errors_on_test(store)
-    return Material(
-        campaign, stored, table, evidence, champion, errors_of, tests, surfaces, sets, _looks(stored, store)
-    )
+    return Material(campaign, stored, table, evidence, champion, judged, tests, surfaces, sets, _looks(stored, store))
 
 
 def _whole(campaign: Campaign, study: StudyRecord) -> set[int]:

@@ -54,6 +54,12 @@ def _data(material: Material) -> Iterator[str]:
     if sizes:
         joined = ", ".join(sizes)
         yield f"{joined[0].upper()}{joined[1:]}."
+    parted = next((one for one in material.evidence.values() if one.tuned_on and one.dev is not None), None)
+    if parted is not None and parted.dev is not None:
+        yield (
+            f"{parted.tuned_on:,} utterances of the development set, drawn by a hash of their ids, made every choice "
+            f"within a study; what is said of systems on the development set is of the other {len(parted.dev.ids):,}."
+        )
 
 
 def _size(utterances: Sequence[Utterance]) -> str:
@@ -160,7 +166,7 @@ def _scoring(material: Material, system: TrialRecord) -> Iterator[str]:
     outcome = system.outcome
     assert outcome is not None  # the caller has seen to it
     what = f"Word error rate is pooled over all reference words (scorer {outcome.scorer}"
-    score = outcome.score
+    score = outcome.judged
     yield f"{what}, {score.words:,} words on the development set)." if score else f"{what})."
 
 

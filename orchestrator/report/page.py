@@ -125,7 +125,7 @@ def _system(material: Material, study: str | None) -> TrialRecord | None:
     """The trial whose errors are analysed; None where no trial is complete."""
     if study is None:
         best = (one.result for one in material.studies)
-        ranked = sorted((one for one in best if one is not None), key=lambda one: one.dev_wer or 0.0)
+        ranked = sorted((one for one in best if one is not None), key=lambda one: one.judged_wer or 0.0)
         return material.champion or next(iter(ranked), None)
     names = [one.name for one in material.studies]
     if study not in names:

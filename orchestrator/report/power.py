@@ -30,7 +30,8 @@ def _compared(material: Material) -> Iterator[str]:
         found = evidence.test if ground == Ground.TEST else evidence.dev
         assert found is not None  # something was compared on it
         told = ", ".join(f"{row['study']} {row['detectable']:.1f}" for row in ours)
-        split = "test" if ground == Ground.TEST else "dev"
+        dev = "the part of dev that judges" if evidence.tuned_on else "dev"
+        split = "test" if ground == Ground.TEST else dev
         yield (
             f"With {len(found.ids):,} utterances and {int(found.words.sum()):,} words, {split} finds a difference "
             f"from the baseline of so many points in 80 of 100 cases (two-sided, {100 * LEVEL:g} %, without Holm's "
@@ -42,7 +43,7 @@ def _expected(table: pd.DataFrame, system: TrialRecord | None) -> Iterator[str]:
     """Before anything was compared: as if each word were wrong for itself, which is only about right."""
     if not table["detectable"].isna().all() or system is None or system.outcome is None:
         return
-    score = system.outcome.score
+    score = system.outcome.judged
     if score is not None and score.errors:
         points = detectable_difference(difference_error_of_counts(score), LEVEL)
         yield (

@@ -70,7 +70,10 @@ def hypotheses_csv(folder: Path) -> str:
     for row in rows:
         row["errors"] = row["substitutions"] + row["deletions"] + row["insertions"]
     rows.sort(key=lambda row: -row["errors"])
-    names = [*_COLUMNS, *(name for name in ("acoustic", "language") if any(row.get(name) is not None for row in rows))]
+    names = [
+        *_COLUMNS,
+        *(name for name in ("acoustic", "language", "part") if any(row.get(name) is not None for row in rows)),
+    ]
     text = io.StringIO()
     writer = csv.DictWriter(text, names, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()

@@ -138,6 +138,8 @@ def project_study(study: StudyRecord) -> Projection:
     if promoted is not None and promoted.dev_wer is not None:
         tags["promoted_trial"] = str(promoted.number)
         metrics["promoted_wer"] = promoted.dev_wer
+        if promoted.outcome is not None and promoted.outcome.selection is not None:
+            metrics["promoted_selection_wer"] = promoted.outcome.selection.wer
     if study.advice:
         tags["advice"] = _cut("\n".join(study.advice), _TAG_CHARACTERS)
     noise = seed_noise(study)
@@ -253,6 +255,8 @@ def _results(record: TrialRecord) -> dict[str, float]:
         found["deletions"] = float(score.deletions)
         found["insertions"] = float(score.insertions)
         found["reference_words"] = float(score.words)
+    if outcome.selection is not None:
+        found["selection_wer"] = outcome.selection.wer
     if record.final is not None:
         found["test_wer"] = record.final.score.wer
     return found

@@ -17,11 +17,11 @@ from trainers.combining.rule import HypothesisRule, PosteriorRule, RescoringSett
 from trainers.decoding.greedy import greedy_set
 from trainers.fusion import find_rule, rule_names
 from trainers.fusion.joint_rescoring import JointRescoring
-from trainers.scoring.wer import score_set
+from trainers.scoring.wer import score_hypotheses
 from trainers.store import Store
 
 UNITS = ("char", "mixed", "marked_char")
-REFERENCES = ["A B", "BA", "AB C A"]
+REFERENCES = {"u0": "A B", "u1": "BA", "u2": "AB C A"}
 HYPOTHESES = [name for name in rule_names() if issubclass(find_rule(name), HypothesisRule)]
 POSTERIORS = [name for name in rule_names() if issubclass(find_rule(name), PosteriorRule)]
 
@@ -82,13 +82,13 @@ def test_weights_are_shares(seed, name, factor):
     assert texts(combination.hypotheses(weights)) == texts(combination.hypotheses(factor * weights))
 
 
-@given(st.integers(0, 300))
-def test_many_weightings_at_once_have_the_errors_of_each(seed):
-    combination = rescored(pool_of(seed))
+@given(st.integers(0, 300), st.sampled_from(HYPOTHESES), st.sets(st.sampled_from(sorted(REFERENCES))))
+def test_many_weightings_at_once_have_the_errors_of_each_in_the_utterances_that_count(seed, name, counting):
+    combination = rescored(pool_of(seed), name)
     points = np.random.default_rng(seed).random((6, 3)) + 1e-3
-    found = combination.errors(points, REFERENCES)
-    each = [score_set(REFERENCES, (one.text for one in combination.hypotheses(point))).errors for point in points]
-    assert found.tolist() == each
+    references = {utterance: REFERENCES[utterance] for utterance in counting}
+    found = combination.errors(points, references)
+    assert found.tolist() == [score_hypotheses(references, combination.hypotheses(point)).errors for point in points]
 
 
 @pytest.mark.parametrize("name", POSTERIORS)

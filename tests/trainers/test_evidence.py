@@ -145,7 +145,10 @@ def test_errors_are_those_of_the_scorer():
     wanted = [
         score_words(references[k].split(), text.split()).errors for k, text in zip(owners, table.texts, strict=True)
     ]
-    assert table.errors(references).tolist() == wanted
+    named = dict(zip(table.ids, references, strict=True))
+    assert table.errors(named).tolist() == wanted
+    middle = {table.ids[1]: references[1]}
+    assert table.errors(middle).tolist() == [one if k == 1 else 0 for k, one in zip(owners, wanted, strict=True)]
 
 
 @pytest.mark.parametrize("units", ["char", "marked_char"])

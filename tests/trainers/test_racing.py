@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from trainers import racing
+from trainers.data.parting import part_of
 from trainers.decoding import library as library_module
 from trainers.decoding.library import library
 from trainers.decoding.searching import Search
 from trainers.outcomes import write_outcome
 from trainers.racing import PARTS, decode_in_parts, rival_errors, shuffled
-from trainers.scoring.wer import score_pair, score_set
+from trainers.scoring.wer import score_hypotheses, score_pair
 from trainers.spec import Race, TrialOutcome
 
 GOOD = {"decoding.alpha": 1.0, "decoding.beta": 3.0, "decoding.beam_width": 10}
@@ -21,9 +22,10 @@ BAD = {**GOOD, "decoding.alpha": 4.0, "decoding.beta": -3.0}
 
 @pytest.fixture(scope="module")
 def an4(an4_posteriors):
-    """Every second utterance of AN4's dev set: posteriors of characters, their alphabet, and what was said."""
+    """Every second utterance of AN4's dev set: posteriors of characters, their alphabet, and what was said in each."""
     posteriors, alphabet, references = an4_posteriors("char", "char")
-    return posteriors.take(range(0, len(posteriors), 2)), alphabet, references[::2]
+    posteriors = posteriors.take(range(0, len(posteriors), 2))
+    return posteriors, alphabet, dict(zip(posteriors.ids, references[::2], strict=True))
 
 
 @pytest.fixture(params=["kernel", "pyctcdecode"])
@@ -41,7 +43,7 @@ def search(request, an4, an4_model, monkeypatch, tmp_path):
 def enter(make_spec, needs_of, at_hand, store, an4, search):
     """Trials at points, racing against the outcome of a point."""
 
-    def make(points, rival=GOOD, **changes):
+    def make(points, rival=GOOD, tuning=None, **changes):
         specs = [
             make_spec("decoding", point, needs_of("decoding"), number=n) for n, point in enumerate([rival, *points])
         ]
@@ -50,9 +52,8 @@ def enter(make_spec, needs_of, at_hand, store, an4, search):
         key = ahead.spec.key
         if not store.has("outcomes", key):
             (found,) = search.decode(an4[0], [ahead.settings.decoding])
-            said = dict(zip(an4[0].ids, an4[2], strict=True))
-            outcome = TrialOutcome(score=score_set(an4[2], [one.text for one in found]))
-            store.entry("outcomes", key, lambda folder: write_outcome(folder, outcome, found, said))
+            outcome = TrialOutcome(score=score_hypotheses(an4[2], found))
+            store.entry("outcomes", key, lambda folder: write_outcome(folder, outcome, found, an4[2], tuning))
         for trial in trials:
             trial.spec = replace(trial.spec, race=replace(Race("decoding#0", key, 0.0, 0.01), **changes))
         return trials
@@ -61,7 +62,7 @@ def enter(make_spec, needs_of, at_hand, store, an4, search):
 
 
 def errors_of(references, hypotheses):
-    return [score_pair(said, one.text).errors for said, one in zip(references, hypotheses, strict=True)]
+    return {one.id: score_pair(references[one.id], one.text).errors for one in hypotheses}
 
 
 def test_a_losing_point_is_stopped_and_the_others_have_what_they_would_have_alone(an4, search, enter, store):
@@ -75,15 +76,32 @@ def test_a_losing_point_is_stopped_and_the_others_have_what_they_would_have_alon
     assert ends[near][0].in_order() == whole[2]
     racer, lost = ends[bad]
     order = shuffled(posteriors.ids)[: lost.decoded]
-    assert sorted(order) == sorted(racer.hypotheses)
     assert racer.hypotheses == {index: whole[1][index] for index in order}
+    decoded = [posteriors.ids[index] for index in order]
     own, rival = errors_of(references, whole[1]), rival_errors(store, bad.spec.race, posteriors.ids, references)
-    assert (lost.errors, lost.rival_errors) == (sum(own[i] for i in order), sum(rival[i] for i in order))
-    assert sum(own) > sum(rival)
+    assert (lost.errors, lost.rival_errors) == (
+        sum(own[name] for name in decoded),
+        sum(rival[name] for name in decoded),
+    )
+    assert sum(own.values()) > sum(rival.values())
     assert lost.decoded < lost.utterances == len(posteriors)
     assert str(lost).startswith(
         f"stopped: decoded {lost.decoded} of {len(posteriors)} utterances, {lost.errors} errors"
     )
+
+
+def test_where_dev_is_parted_a_race_is_over_the_part_that_tunes(an4, search, enter, store):
+    posteriors, _, references = an4
+    tuned = {name: text for name, text in references.items() if part_of(name, 0.5) == "tuning"}
+    trials = enter([BAD], tuning=0.5)
+    ((racer, lost),) = decode_in_parts(search, posteriors, tuned, trials)
+    rival = rival_errors(store, trials[0].spec.race, posteriors.ids, tuned)
+    decoded = [one.id for one in racer.in_order() if one.id in tuned]
+    own = errors_of(references, racer.in_order())
+    assert set(rival) == set(tuned)
+    assert (lost.decoded, lost.utterances) == (len(decoded), len(tuned))
+    assert lost.errors == sum(own[name] for name in decoded)
+    assert lost.rival_errors == sum(rival[name] for name in decoded)
 
 
 def test_a_set_that_takes_less_than_the_race_asks_for_is_decoded_to_its_end(an4, search, enter):
@@ -100,7 +118,7 @@ def test_a_rival_that_cannot_be_compared_stops_nobody(an4, search, enter, store)
     race = there.spec.race
     assert rival_errors(store, race, posteriors.ids, references) is not None
     assert rival_errors(store, race, posteriors.ids[::-1], references) is None
-    assert rival_errors(store, race, posteriors.ids, [f"{text} AND MORE" for text in references]) is None
+    assert rival_errors(store, race, posteriors.ids, dict.fromkeys(references, "MORE")) is None
     assert [lost for _, lost in decode_in_parts(search, posteriors, references, [gone])] == [None]
 
 
@@ -129,7 +147,7 @@ def test_a_set_that_takes_a_moment_tells_nobody(an4, enter, search, monkeypatch)
 def test_a_set_of_fewer_utterances_than_parts_is_decoded(an4, search, enter):
     few = an4[0].take([4, 1, 7])
     (trial,) = enter([GOOD])
-    ((racer, lost),) = decode_in_parts(search, few, [an4[2][index] for index in (4, 1, 7)], [trial])
+    ((racer, lost),) = decode_in_parts(search, few, {name: an4[2][name] for name in few.ids}, [trial])
     assert lost is None
     assert [one.id for one in racer.in_order()] == list(few.ids)
 

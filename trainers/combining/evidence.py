@@ -3,7 +3,7 @@
 A table for a study that weighs members against each other is made once; thousands of points over it take seconds.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -88,16 +88,18 @@ class ScoreTable:
                 found[part, index] = start + totals[:, start:end].argmax(axis=1)
         return found if np.ndim(weights) == 2 else found.reshape(-1)
 
-    def errors(self, references: Sequence[str]) -> NDArray[np.int64]:
+    def errors(self, references: Mapping[str, str]) -> NDArray[np.int64]:
         """Word errors of every hypothesis, (hypotheses,); those of chosen ones add up to a set's.
 
         Args:
-            references: What was said in each utterance.
+            references: What was said in the utterances that count, by id; errors in others are none.
         """
-        said = [reference.split() for reference in references]
-        owners = np.repeat(np.arange(len(self.ids)), np.diff(self.starts))
-        pairs = zip(owners.tolist(), self.texts, strict=True)
-        return np.array([Levenshtein.distance(said[owner], text.split()) for owner, text in pairs], np.int64)
+        found = np.zeros(len(self.texts), np.int64)
+        for name, start, end in zip(self.ids, self.starts[:-1].tolist(), self.starts[1:].tolist(), strict=True):
+            if name in references:
+                said = references[name].split()
+                found[start:end] = [Levenshtein.distance(said, text.split()) for text in self.texts[start:end]]
+        return found
 
 
 class Evidence:

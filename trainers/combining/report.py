@@ -34,7 +34,8 @@ class EnsembleReport:
         chosen: How members and weights were found, in plain words.
         searches: Searches that an utterance takes.
         alone: What every member of the pool has alone on dev, under the same decoder and language model, the best
-            first.
+            first; in the part that tunes if dev is parted.
+        selection: What the first of these has in the part of dev that judges; None where dev is not parted.
     """
 
     rule: str
@@ -42,6 +43,7 @@ class EnsembleReport:
     chosen: str
     searches: int
     alone: tuple[tuple[str, Score], ...]
+    selection: Score | None = None
 
     @property
     def single(self) -> str:
@@ -50,16 +52,23 @@ class EnsembleReport:
 
     @property
     def single_score(self) -> Score:
-        """Its errors on dev."""
+        """Its errors on dev, by which it is the best."""
         return self.alone[0][1]
+
+    @property
+    def single_judged(self) -> Score:
+        """Its errors that are told beside the ensemble's: in the part of dev that judges, if there is one."""
+        return self.single_score if self.selection is None else self.selection
 
     @classmethod
     def of(cls, plain: Mapping[str, Any]) -> "EnsembleReport":
         """A report from plain values, as `dataclasses.asdict` makes them."""
         members = tuple(Part(**member) for member in plain["members"])
         alone = tuple((str(name), Score(**score)) for name, score in plain["alone"])
-        return cls(**{**plain, "members": members, "alone": alone})
+        selection = Score(**plain["selection"]) if plain.get("selection") else None
+        return cls(**{**plain, "members": members, "alone": alone, "selection": selection})
 
     def __str__(self) -> str:
         listed = ", ".join(f"{member.name} {member.weight:.2f}" for member in self.members)
-        return f"{self.rule} of {listed}; best single of the pool {self.single} {self.single_score.wer:.1f} %"
+        judged = "" if self.selection is None else f", {self.selection.wer:.1f} % where dev judges"
+        return f"{self.rule} of {listed}; best single of the pool {self.single} {self.single_score.wer:.1f} %{judged}"

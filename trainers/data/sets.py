@@ -49,12 +49,14 @@ class Corpus:
         targets: Labels of its utterances, each (labels,), int64; none for an utterance that is left out.
         dev: The set that selects.
         alphabet: The labels.
+        tuning: Share of dev by which the epoch is chosen (`trainers.data.parting`); None is all of it.
     """
 
     train: UtteranceSet
     targets: Sequence[NDArray[np.int64]]
     dev: UtteranceSet
     alphabet: Alphabet
+    tuning: float | None = None
 
     @property
     def usable(self) -> NDArray[np.int64]:

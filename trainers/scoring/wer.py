@@ -1,10 +1,10 @@
 """Word errors by Levenshtein alignment, all three kinds of error weighing the same."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from rapidfuzz.distance import Levenshtein
 
-from trainers.artifacts import Score
+from trainers.artifacts import Hypothesis, Score
 
 SCORER = "levenshtein-1"  # goes into every record: two scorers may count the same hypotheses differently
 
@@ -42,3 +42,17 @@ def score_set(references: Iterable[str], hypotheses: Iterable[str]) -> Score:
     """
     pairs = zip(references, hypotheses, strict=True)
     return sum((score_pair(reference, hypothesis) for reference, hypothesis in pairs), Score())
+
+
+def score_hypotheses(references: Mapping[str, str], hypotheses: Iterable[Hypothesis]) -> Score:
+    """Pooled word errors of the utterances whose references are given; those of others do not count.
+
+    Args:
+        references: What was said, by the utterance's id.
+        hypotheses: Of these utterances, and perhaps of others.
+
+    Raises:
+        KeyError: There is no hypothesis of one of them.
+    """
+    texts = {hypothesis.id: hypothesis.text for hypothesis in hypotheses}
+    return sum((score_pair(reference, texts[name]) for name, reference in references.items()), Score())

@@ -19,7 +19,7 @@ from trainers.racing import decode_in_parts
 from trainers.source import open_source
 from trainers.spec import TrialOutcome
 from trainers.store import digest
-from trainers.strategy import Strategy, score_outcome, unscored_outcome
+from trainers.strategy import Strategy, decoded_outcome, eliminated, scored
 from trainers.trial import Split, Trial
 
 POINT = {"alpha", "beta", "beam_width", "token_min_logp", "beam_prune_logp"}
@@ -95,14 +95,13 @@ def _decode(trials: Sequence[Trial]) -> Iterator[tuple[Trial, TrialOutcome, list
     name, frames = source.posteriors("dev")
     prior_key, prior = label_prior(trial.store, source) if settings.prior_scale else ("", None)
     frames = adjust_set(frames, settings, prior)
-    references = trial.references("dev")
 
     def share() -> tuple[float, float]:
         return (time.perf_counter() - began) / len(trials), (time.process_time() - cpu_began) / len(trials)
 
     if settings.method == "greedy":
         hypotheses = greedy_set(frames, source.alphabet)
-        outcome = score_outcome(references, hypotheses, source, name, "greedy")
+        outcome = scored(decoded_outcome(source, name, "greedy"), hypotheses, trial)
         seconds, cpu_seconds = share()
         outcome = replace(outcome, prior=prior_key, seconds=seconds, cpu_seconds=cpu_seconds)
         yield from ((one, outcome, hypotheses) for one in trials)
@@ -111,14 +110,11 @@ def _decode(trials: Sequence[Trial]) -> Iterator[tuple[Trial, TrialOutcome, list
     title = model.title if model else "no language model"
     with Search(source.alphabet, files) as search:
         seconds, cpu_seconds = share()
-        for racer, elimination in decode_in_parts(search, frames, references, trials):
+        for racer, elimination in decode_in_parts(search, frames, trial.tuned_by, trials):
             hypotheses = racer.in_order()
             decoder = f"beam {racer.trial.settings.decoding.beam_width}, {title}"
-            outcome = (
-                score_outcome(references, hypotheses, source, name, decoder)
-                if elimination is None
-                else unscored_outcome(source, name, decoder, elimination)
-            )
+            outcome = decoded_outcome(source, name, decoder)
+            outcome = scored(outcome, hypotheses, trial) if elimination is None else eliminated(outcome, elimination)
             outcome = replace(
                 outcome,
                 language_model=files.key if files else "",

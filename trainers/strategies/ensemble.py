@@ -10,7 +10,7 @@ N-best lists and scores of a pool are made once for a study, so that a trial is 
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -18,16 +18,16 @@ from numpy.typing import NDArray
 
 from search_spaces.errors import FusionError, UserError
 from search_spaces.schema import Need, StrategySchema
-from trainers.artifacts import Hypothesis
+from trainers.artifacts import Hypothesis, Score
 from trainers.combining import choosing
 from trainers.combining.bench import SEARCH_SETTINGS, Bench
 from trainers.combining.report import EnsembleReport
 from trainers.combining.rule import HypothesisRule, WeightRule
 from trainers.combining.settings import EnsembleSettings, rule_of, rule_products, rule_sections
-from trainers.scoring.wer import SCORER, score_set
+from trainers.scoring.wer import SCORER, score_hypotheses
 from trainers.spec import TrialOutcome
 from trainers.store import digest
-from trainers.strategy import Strategy
+from trainers.strategy import Strategy, scored
 from trainers.trial import Split, Trial
 
 _POINT = {"alpha", "beta"}
@@ -108,18 +108,17 @@ def _shared(trial: Trial) -> str:
 
 def _combine(trial: Trial, bench: Bench) -> tuple[TrialOutcome, list[Hypothesis]]:
     """One trial: choose, combine, score."""
-    references = trial.references("dev")
     rule = rule_of(trial.settings)
     if isinstance(rule, WeightRule):
-        return _average(trial, bench, rule, references)
+        return _average(trial, bench, rule)
     settings = trial.settings.section("ensemble", EnsembleSettings)
     combination = bench.combination(rule, trial.settings)
-    alone = [score_set(references, _texts(combination.alone(index))) for index in range(len(combination.members))]
-    order = choosing.ranked([score.errors for score in alone])
-    singles = tuple((combination.members[index].name, alone[index]) for index in order)
+    names = [member.name for member in combination.members]
+    alone, selection = _alone(trial, {name: combination.alone(index) for index, name in enumerate(names)})
+    order = [names.index(name) for name, _ in alone]
 
     def errors(points: NDArray[np.float64]) -> NDArray[np.int64]:
-        return combination.errors(points, references)
+        return combination.errors(points, trial.tuned_by)
 
     match settings.selection:
         case "forward":
@@ -129,7 +128,7 @@ def _combine(trial: Trial, bench: Bench) -> tuple[TrialOutcome, list[Hypothesis]
         case "all":
             weights = choosing.best(order, len(order))
         case "given":
-            weights = choosing.given(bench.ranks(combination, references), settings.given)
+            weights = choosing.given(bench.ranks(combination, trial.tuned_by), settings.given)
     if not weights.any():
         raise FusionError(["ensemble.weight_1 to weight_8 leave no member of this pool with a weight above 0"])
     if settings.tune:
@@ -141,9 +140,8 @@ def _combine(trial: Trial, bench: Bench) -> tuple[TrialOutcome, list[Hypothesis]
     sources = [bench.sources[part.name] for part in parts]
     chosen = _CHOSEN[settings.selection] + (", weights tuned on dev" if settings.tune else "")
     searches = len(parts) if isinstance(rule, HypothesisRule) else 1
-    report = EnsembleReport(rule.name, parts, chosen, searches, singles)
+    report = EnsembleReport(rule.name, parts, chosen, searches, alone, selection)
     outcome = TrialOutcome(
-        score=score_set(references, _texts(hypotheses)),
         scorer=SCORER,
         decoder=f"{rule.name} of {len(parts)}, {bench.title(trial.settings)}",
         units="+".join(sorted({source.alphabet.units for source in sources})),
@@ -152,23 +150,19 @@ def _combine(trial: Trial, bench: Bench) -> tuple[TrialOutcome, list[Hypothesis]
         ensemble=report,
         notes=(str(report),),
     )
-    return outcome, hypotheses
+    return scored(outcome, hypotheses, trial), hypotheses
 
 
-def _average(
-    trial: Trial, bench: Bench, rule: WeightRule, references: Sequence[str]
-) -> tuple[TrialOutcome, list[Hypothesis]]:
+def _average(trial: Trial, bench: Bench, rule: WeightRule) -> tuple[TrialOutcome, list[Hypothesis]]:
     """One trial of a rule of weights: the best member's run, averaged into a checkpoint of its own."""
     decoding = trial.settings.decoding
-    found = [(name, score_set(references, _texts(bench.decode_member(name, decoding)))) for name in bench.sources]
-    alone = tuple(sorted(found, key=lambda pair: (pair[1].errors, pair[0])))
+    alone, selection = _alone(trial, {name: bench.decode_member(name, decoding) for name in bench.sources})
     best = alone[0][0]
-    key, run = bench.average(best, rule, references)
+    key, run = bench.average(best, rule, trial.tuned_by)
     source, hypotheses = bench.decode_checkpoint(key, decoding)
     chosen = f"mean of {', '.join(run.training['averaged'])}"
-    report = EnsembleReport(rule.name, (bench.part(best, 1.0),), chosen, 1, alone)
+    report = EnsembleReport(rule.name, (bench.part(best, 1.0),), chosen, 1, alone, selection)
     outcome = TrialOutcome(
-        score=score_set(references, _texts(hypotheses)),
         scorer=SCORER,
         decoder=f"{rule.name}, {bench.title(trial.settings)}",
         units=source.alphabet.units,
@@ -179,8 +173,13 @@ def _average(
         ensemble=report,
         notes=(str(report), *run.training["notes"]),
     )
-    return outcome, hypotheses
+    return scored(outcome, hypotheses, trial), hypotheses
 
 
-def _texts(hypotheses: Sequence[Hypothesis]) -> list[str]:
-    return [hypothesis.text for hypothesis in hypotheses]
+def _alone(
+    trial: Trial, found: Mapping[str, Sequence[Hypothesis]]
+) -> tuple[tuple[tuple[str, Score], ...], Score | None]:
+    """What members have alone, the best first and of equals the earlier by name, and how the best of them is judged."""
+    scores = ((name, score_hypotheses(trial.tuned_by, hypotheses)) for name, hypotheses in found.items())
+    ranked = tuple(sorted(scores, key=lambda pair: (pair[1].errors, pair[0])))
+    return ranked, score_hypotheses(trial.judged_by, found[ranked[0][0]]) if trial.judged_by else None

@@ -12,6 +12,7 @@ A generation is a trial of one generation in all but its number: it has a checkp
 an interrupted trial goes on. Epoch e of generation g is reported as epoch (g - 1) * epochs + e.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -71,7 +72,7 @@ class SelfDistillation(DistillingStrategy):
                 if number > 1 and outcome.notes:
                     break  # a plateau is no verdict of the sampler's: the generations before it stand
                 return _together(outcome, found, trial.settings.train.epochs, total, notes), []
-            gain = paired_gain(trial.dev.references, *([one.text for one in said] for said in (taught, hypotheses)))
+            gain = _gain(trial, taught, hypotheses)
             notes.append(f"generation {number} of {total}: {_wer(outcome):.1f} %, {_told(gain)}")
             if number < total and gain.points <= gain.error:
                 notes[-1] += ": stopped"
@@ -125,6 +126,12 @@ def _together(
 
 def _wer(outcome: TrialOutcome) -> float:
     return outcome.score.wer if outcome.score else float("inf")
+
+
+def _gain(trial: Trial, taught: Sequence[Hypothesis], said: Sequence[Hypothesis]) -> Gain:
+    """How much a student beats its teacher on dev, where it is tuned."""
+    before, after = ([one.text for one in found if one.id in trial.tuned_by] for found in (taught, said))
+    return paired_gain(trial.tuned_by.values(), before, after)
 
 
 def _told(gain: Gain) -> str:
