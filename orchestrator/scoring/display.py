@@ -113,7 +113,8 @@ def _units(scorer: Scorer) -> str:
 
 def _of_one(system: ScoredSystem, scorer: Scorer, drawn: str) -> Iterator[str]:
     score, rate = system.score, system.rate
-    interval = f"95 % interval {rate.low:.1f} to {rate.high:.1f}" if rate else f"no interval: too few {drawn}"
+    missing = f"too few {drawn}" if score.errors else "nothing is wrong"
+    interval = f"95 % interval {rate.low:.1f} to {rate.high:.1f}" if rate else f"no interval: {missing}"
     yield f"{_rate_of(scorer)} {percent(score.wer)} ({interval}), scorer {scorer.name}"
     yield f"{score.errors} errors in {score.words} {_units(scorer)}, {len(system.errors.ids)} utterances"
     yield f"{score.substitutions} substituted, {score.deletions} deleted, {score.insertions} inserted"

@@ -25,7 +25,8 @@ class ScoredSystem:
         name: Tells it from the others.
         score: Errors, pooled.
         errors: By utterance, with texts.
-        rate: WER and its interval; None where a single utterance or speaker would be drawn.
+        rate: WER and its interval; None where resampling tells nothing: no utterance is wrong, or a single utterance or
+            speaker would be drawn.
         comparison: With the first system.
     """
 
@@ -83,7 +84,7 @@ def _by_utterance(references: References, texts: Mapping[str, str], scores: list
 def _rate(errors: UtteranceErrors, speakers: Mapping[str, str] | None) -> Interval | None:
     blocks = None if speakers is None else [speakers[name] for name in errors.ids]
     drawn = len(set(errors.ids if blocks is None else blocks))
-    return bootstrap_rate(errors.errors, errors.words, blocks) if drawn > 1 else None
+    return bootstrap_rate(errors.errors, errors.words, blocks) if drawn > 1 and errors.errors.any() else None
 
 
 def tell_case(systems: Iterable[ScoredSystem], scorer: Scorer, warn: Callable[[str], None]) -> None:

@@ -10,6 +10,7 @@ from rich.cells import cell_len
 
 from orchestrator.report.error_analysis import Aligned
 from orchestrator.scoring.display import aligned
+from orchestrator.scoring.references import read_references
 from tests.trainers.nist import GOLDENS, SYSTEMS, golden_counts, needs_sclite
 from tests.trainers.nist import matched_pairs as printed_pairs
 from trainers.artifacts import Score
@@ -175,6 +176,15 @@ def test_speakers_are_drawn_together(scored):
     expected = bootstrap_rate(errors, words, [name.split("-")[0] for name in references])
     assert (whole["wer_low"], whole["wer_high"]) == (expected.low, expected.high)
     assert whole["wer_high"] - whole["wer_low"] > plain["wer_high"] - plain["wer_low"]
+    order = ("char", "word_seed3", "word_seed2")
+    verdicts = [one["verdict"] for one in scored(REFERENCE, *map(of, order), "--speakers", *SCLITE)["systems"]]
+    assert verdicts == ["baseline", "tie", "tie"]  # both are better where utterances are drawn
+
+
+@pytest.mark.parametrize(("name", "speaker"), [("a_b-1", "a_b"), ("a-b_1", "a"), ("a_1", "a"), ("a-b-1", "a")])
+def test_the_speaker_of_an_id_is_the_one_that_sclite_takes(tmp_path, name, speaker):
+    write_trn(tmp_path / "said.trn", {name: "GO"})
+    assert read_references(tmp_path / "said.trn").speakers == {name: speaker}
 
 
 def test_speakers_are_those_of_the_set_or_of_the_segments(scored, tmp_path, write_features):
@@ -398,7 +408,10 @@ def test_references_that_may_be_a_test_set_are_scored_and_it_is_said(call, tiny_
 def test_perfect_hypotheses_have_no_errors_to_show(call, scored):
     (one,) = scored(REFERENCE, REFERENCE, "--worst", 3)["systems"]
     assert (Score(*triple(one)).errors, one["wer"], one["worst"]) == (0, 0.0, [])
-    assert call("score", REFERENCE, REFERENCE, "--worst", 3)[1].out.count("\n") == 3
+    assert one["wer_high"] is None
+    said = call("score", REFERENCE, REFERENCE, "--worst", 3)[1].out
+    assert said.startswith("WER 0.0 % (no interval: nothing is wrong)")
+    assert said.count("\n") == 3
 
 
 def test_the_readme_shows_what_is_printed(call, root, monkeypatch):

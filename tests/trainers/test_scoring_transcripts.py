@@ -120,13 +120,13 @@ def test_a_word_belongs_to_the_first_segment_that_ends_behind_its_middle_and_non
     words = [
         TimedWord("r", "1", 1.6, 0.7, "B"),
         TimedWord("r", "1", 0.0, 0.5, "A"),
-        TimedWord("r", "1", 1.9, 0.4, "C"),
         TimedWord("r", "1", 1.9, 0.2, "ON THE END"),
+        TimedWord("r", "1", 1.9, 0.4, "C"),
         TimedWord("r", "1", 4.5, 0.4, "BETWEEN"),
         TimedWord("r", "1", 9.0, 0.4, "BEHIND"),
         TimedWord("r", "2", 0.0, 0.4, "ANOTHER CHANNEL"),
     ]
-    assert segment_texts(segments, words) == ["C ON THE END", "A B", "BETWEEN BEHIND", ""]
+    assert segment_texts(segments, words) == ["ON THE END C", "A B", "BETWEEN BEHIND", ""]
 
 
 def errors_by_segment(folder):
