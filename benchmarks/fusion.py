@@ -43,7 +43,7 @@ from trainers.decoding.language_model import LanguageModelFiles, build_language_
 from trainers.decoding.searching import search_set
 from trainers.decoding.text_scores import TextScorer
 from trainers.fusion import find_rule, rule_names
-from trainers.scoring.wer import score_set
+from trainers.scoring.scorer import PLAIN
 from trainers.store import Store
 
 SETS: dict[str, Units] = {"char": "char", "word_seed2": "word", "word_seed3": "word"}
@@ -131,7 +131,7 @@ def decoded(member: Member, files: LanguageModelFiles, references: Sequence[str]
     """Errors of posteriors: greedily, at the given point, and at the best of the grid."""
 
     def errors(found: Sequence[Hypothesis]) -> int:
-        return score_set(references, (one.text for one in found)).errors
+        return PLAIN.score_set(references, (one.text for one in found)).errors
 
     points = [SEARCH, *(SEARCH.model_copy(update={"alpha": alpha, "beta": beta}) for alpha, beta in GRID)]
     given, *grid = map(errors, search_set(member.alphabet, files, member.posteriors, points).hypotheses)
@@ -147,7 +147,7 @@ def fused(name: str, members: Sequence[Member], evidence: Evidence, references: 
     pool = Pool.of(members)
 
     def errors(rule: HypothesisRule) -> int:
-        return score_set(references, (one.text for one in rule.fuse(pool, evidence))).errors
+        return PLAIN.score_set(references, (one.text for one in rule.fuse(pool, evidence))).errors
 
     given = errors(kind())
     said = f"{given} ({share(given, references)})"

@@ -32,7 +32,7 @@ from trainers.decoding.kernel import Kernel
 from trainers.decoding.language_model import LanguageModelFiles, build_language_model
 from trainers.racing import PARTS
 from trainers.scoring.race import UNSEEN, Deficit
-from trainers.scoring.wer import score_pair
+from trainers.scoring.scorer import PLAIN
 from trainers.store import Store
 
 Rule = Callable[[np.ndarray, list[int]], int | None]
@@ -48,7 +48,7 @@ def errors_of(name: str, sweep: str, files: LanguageModelFiles) -> np.ndarray:
     found = Kernel(alphabet, files).decode_points(posteriors, points)
     references = [utterance.text for utterance in read_manifest(ROOT / "data/an4/dev.jsonl")]
     return np.array(
-        [[score_pair(said, one.text).errors for said, one in zip(references, texts, strict=True)] for texts in found]
+        [[PLAIN.score(said, one.text).errors for said, one in zip(references, texts, strict=True)] for texts in found]
     )
 
 

@@ -34,7 +34,7 @@ from trainers.data.manifest import read_manifest
 from trainers.decoding.kernel import Kernel
 from trainers.decoding.language_model import LanguageModelFiles, build_language_model
 from trainers.outcomes import UtteranceErrors
-from trainers.scoring.wer import score_pair
+from trainers.scoring.scorer import PLAIN
 from trainers.spec import TrialOutcome
 from trainers.store import Store
 
@@ -53,7 +53,7 @@ def decode(name: str, files: LanguageModelFiles) -> tuple[Counts, Counts]:
     points = [DecodingSettings(method="beam", alpha=alpha, beta=beta, beam_width=50) for alpha, beta in GRID]
     found = Kernel(alphabet, files).decode_points(posteriors, points)
     scores = [
-        [score_pair(*pair).errors for pair in zip(references, (one.text for one in row), strict=True)] for row in found
+        [PLAIN.score(*pair).errors for pair in zip(references, (one.text for one in row), strict=True)] for row in found
     ]
     return np.array(scores), np.array([len(text.split()) for text in references])
 

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.overlap import refuse_test_set
+from orchestrator.references import refuse_references
 from search_spaces.errors import DataError, Mistake
 from trainers.artifacts import Score, Utterance
 from trainers.data.manifest import read_manifest
-from trainers.scoring.wer import score_set
+from trainers.scoring.scorer import PLAIN, Scorer
 from trainers.system import System
 from trainers.transcription import Failure, transcribe
 
@@ -33,6 +34,7 @@ def evaluate(
     manifest: Path,
     progress: Callable[[int, int], None] = lambda done, total: None,
     workers: int = 1,
+    scorer: Scorer = PLAIN,
 ) -> Evaluation:
     """Recognise a set and score it.
 
@@ -41,14 +43,16 @@ def evaluate(
         manifest: The set.
         progress: Called with the utterances done and all of them.
         workers: How many processes search.
+        scorer: Counts the errors.
 
     Raises:
         SealedError: It is the test set of a campaign, or has recordings of one.
         UserError: Several workers are asked for, and the system does not search.
-        DataError: The set cannot be read, or one of its recordings cannot.
+        DataError: The set cannot be read, or one of its recordings or references cannot.
     """
     utterances = read_manifest(manifest)
     refuse_test_set(manifest, utterances)
+    refuse_references(manifest, utterances, scorer)
     results = transcribe(system, utterances, progress=progress, workers=workers)
     failed = [
         Mistake(utterance.line, "", f"{result.place} {result.reason}")
@@ -61,7 +65,7 @@ def evaluate(
     hypotheses = [result.best.text for result in results if not isinstance(result, Failure)]
     return Evaluation(
         len(utterances),
-        score_set((utterance.text for utterance in utterances), hypotheses),
+        scorer.score_set((utterance.text for utterance in utterances), hypotheses),
         without_speaker(system, utterances),
     )
 

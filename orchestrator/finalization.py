@@ -32,7 +32,7 @@ from trainers.data.sealed import SealedSet
 from trainers.ledger import Ledger, Look, Occasion, Submission
 from trainers.outcomes import FINALS, final_key, load_outcome, write_outcome
 from trainers.pipeline import recognise
-from trainers.scoring.wer import score_set
+from trainers.scoring.scorer import find_scorer
 from trainers.spec import TrialOutcome
 from trainers.store import Store
 
@@ -160,7 +160,8 @@ class Finalization:
 
         def make(folder: Path) -> None:
             assert record.outcome is not None  # it is complete
-            score = score_set((references[one.id] for one in hypotheses), (one.text for one in hypotheses))
+            scorer = find_scorer(record.outcome.scorer)
+            score = scorer.score_set((references[one.id] for one in hypotheses), (one.text for one in hypotheses))
             outcome = replace(
                 record.outcome, score=score, selection=None, epochs=(), best_epoch=None, posteriors="", notes=()
             )

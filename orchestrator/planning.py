@@ -18,12 +18,13 @@ from search_spaces.checking import plain_message
 from search_spaces.errors import UserError
 from search_spaces.replicates import SEED, fresh_seed
 from search_spaces.schema import StrategySchema
+from search_spaces.scorers import PLAIN
 from search_spaces.space import Axis, Categorical, Space, Value
 from trainers.data.features import features_key
 from trainers.data.manifest import fingerprint, read_manifest
 from trainers.model.own import source_digest
 from trainers.pipeline import resolve_settings
-from trainers.spec import TUNING, TrialSpec, without_paths
+from trainers.spec import SCORER, TUNING, TrialSpec, without_paths
 from trainers.store import digest_files
 
 
@@ -34,7 +35,9 @@ def replicated_study(campaign: Campaign, study: StudyDefinition) -> StudyDefinit
 
 
 def data_fingerprints(campaign: Campaign) -> dict[str, str]:
-    """Fingerprints of the files that results depend on, by name, and the share of dev that tunes if it is parted.
+    """Fingerprints of the files that results depend on, by name.
+
+    Beside them the share of dev that tunes, if it is parted, and the scorer, if it is not the plain one.
 
     Raises:
         DataError: A manifest cannot be read.
@@ -49,6 +52,8 @@ def data_fingerprints(campaign: Campaign) -> dict[str, str]:
         found["language_model"] = digest_files(files)
     if campaign.data.tuning is not None:
         found[TUNING] = str(campaign.data.tuning)
+    if campaign.scorer != PLAIN:
+        found[SCORER] = campaign.scorer
     return found
 
 

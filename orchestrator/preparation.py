@@ -7,6 +7,7 @@ from orchestrator.language_models import prepare_language_models
 from orchestrator.overlap import check_test_set
 from orchestrator.parting import parts_of_dev
 from orchestrator.planning import base_settings, data_fingerprints, model_points, replicated_study
+from orchestrator.references import refuse_references
 from orchestrator.start import outside_ingredient, schema_of
 from search_spaces.axes.features import FeatureSettings
 from search_spaces.axes.settings import Settings
@@ -14,10 +15,12 @@ from search_spaces.campaign import Campaign, study_of
 from search_spaces.errors import UserError
 from trainers.data.batches import make_batch
 from trainers.data.labels import Alphabet
+from trainers.data.manifest import read_manifest
 from trainers.data.sets import UtteranceSet, encode_targets, load_set, unseen_words
 from trainers.model.build import build_network
 from trainers.model.contract import check_contract
 from trainers.model.own import OwnNetwork
+from trainers.scoring.scorer import find_scorer
 from trainers.store import Store
 
 Progress = Callable[[str, int, int], None]
@@ -51,6 +54,7 @@ def prepare(campaign: Campaign, names: Iterable[str], store: Store, progress: Pr
         UserError: Something does not fit; nothing has been started.
     """
     data, parts = data_fingerprints(campaign), parts_of_dev(campaign)
+    refuse_references(campaign.data.dev, read_manifest(campaign.data.dev), find_scorer(campaign.scorer))
     loaded: dict[FeatureSettings, list[UtteranceSet]] = {}
     warnings = check_test_set(campaign)
     trained = dict.fromkeys(replicated_study(campaign, campaign.studies[name]).name for name in names)

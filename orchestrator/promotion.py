@@ -180,6 +180,7 @@ class Champions:
             "key": record.key,
             "run_id": record.run_id,
             "dev_wer": record.judged_wer,
+            "scorer": outcome.scorer,
             "params": dict(record.params),
             "promoted": {"why": decision.reason, "before": before and before.name, **decision.facts},
             **{f"from_{name}": value for name, value in record.provenance.items()},

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from search_spaces.axes.section import Section, mistakes_at
+from search_spaces.scorers import PLAIN
 from search_spaces.sealing import SealedFile
 from search_spaces.space import Space, Value
 
@@ -194,6 +195,7 @@ class Campaign:
         studies: The studies by name, each after those it needs.
         baseline: The study that every other is compared with.
         promotion: When a better trial takes the place of the champion.
+        scorer: Name of what counts errors (`search_spaces.scorers`).
         changes: Values by dotted name that took the place of those in the file.
     """
 
@@ -204,6 +206,7 @@ class Campaign:
     studies: Mapping[str, StudyDefinition]
     baseline: str | None = None
     promotion: PromotionSettings = field(default_factory=PromotionSettings)
+    scorer: str = PLAIN
     changes: Mapping[str, Any] = field(default_factory=dict)
 
     def keeping(self, names: Iterable[str]) -> dict[str, int]:

@@ -19,14 +19,15 @@ from search_spaces.campaign import (
     StudyDefinition,
 )
 from search_spaces.checking import Checker, fields_at, find_file, plain_message, unknown_name
-from search_spaces.errors import CampaignError, Mistake
+from search_spaces.errors import CampaignError, Mistake, ScoringError
 from search_spaces.replicates import read_confirm
 from search_spaces.schema import Catalogue
+from search_spaces.scorers import PLAIN, parse_scorer
 from search_spaces.sealing import SealedFile
 from search_spaces.source import Place, read_source
 from search_spaces.study_reading import read_study
 
-_KEYS = ("campaign", "data", "baseline", "promotion", "keep", "confirm", "studies")
+_KEYS = ("campaign", "data", "scorer", "baseline", "promotion", "keep", "confirm", "studies")
 
 
 def read_campaign(path: Path, catalogue: Catalogue | None = None, changes: Mapping[str, Any] | None = None) -> Campaign:
@@ -57,9 +58,10 @@ def read_campaign(path: Path, catalogue: Catalogue | None = None, changes: Mappi
     if baseline is not None and baseline not in written:
         check.add(("baseline",), unknown_name("study", str(baseline), written))
     promotion = _read_promotion(check, root.get("promotion", {}))
+    scorer = _read_scorer(check, root.get("scorer", PLAIN))
     if check.mistakes or data is None:
         raise CampaignError(path, check.mistakes)
-    return Campaign(name, path, data, settings, studies, baseline, promotion, changes or {})
+    return Campaign(name, path, data, settings, studies, baseline, promotion, scorer, changes or {})
 
 
 def _read_name(check: Checker, root: Mapping[str, Any]) -> str:
@@ -121,6 +123,17 @@ def _read_promotion(check: Checker, value: Any) -> PromotionSettings:
     except ValidationError as error:
         check.validation(("promotion",), error, PromotionSettings)
         return PromotionSettings()
+
+
+def _read_scorer(check: Checker, value: Any) -> str:
+    try:
+        _, characters, _ = parse_scorer(str(value))
+    except ScoringError as error:
+        check.add(("scorer",), str(error))
+        return PLAIN
+    if characters:
+        check.add(("scorer",), f"compares words: a campaign is decided by its word error rate; got {value!r}")
+    return str(value)
 
 
 def _read_settings(check: Checker, root: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,10 +18,10 @@ from torch import Tensor
 
 from search_spaces.axes.train import TrainSettings
 from search_spaces.errors import UserError
+from trainers.artifacts import Hypothesis
 from trainers.averaging import LastEpochs, MovingAverage
 from trainers.data.batches import Batch, make_batch, plan_epoch
 from trainers.data.labels import BLANK, Alphabet
-from trainers.data.parting import transcripts
 from trainers.data.sets import Corpus, UtteranceSet
 from trainers.decoding.greedy import greedy_text
 from trainers.device import choose_device, describe, same_bits
@@ -31,7 +31,7 @@ from trainers.model.network import Network
 from trainers.precision import MixedPrecision
 from trainers.run_state import Progress, Resumable
 from trainers.schedule import on_plateau, out_of_patience, rate_factor
-from trainers.scoring.wer import score_set
+from trainers.scoring.references import References
 from trainers.spec import EpochReport
 
 Report = Callable[[EpochReport], bool]
@@ -214,24 +214,25 @@ def _train_epoch(run: _Run, epoch: int, before: Sequence[EpochReport]) -> _Epoch
     return _Epoch(_mean(losses), _mean(norms), lr, bad)
 
 
-def evaluate(
-    network: Network, dev: UtteranceSet, alphabet: Alphabet, tuning: float | None = None
-) -> tuple[float, float]:
-    """Greedy WER on a set, or the part of it that tunes, in percent, and the share of frames that are likeliest blank.
+def evaluate(network: Network, dev: UtteranceSet, alphabet: Alphabet, references: References) -> tuple[float, float]:
+    """Greedy WER in percent, and the share of a set's frames that are likeliest blank.
 
     Args:
         network: The network.
         dev: The set.
         alphabet: Labels of the network.
-        tuning: Share of the set that tunes; None where it is not parted.
+        references: Of the utterances whose errors count.
     """
     training = network.training
     log_probs, offsets = emit(network.eval(), dev.features)
     network.train(training)
-    references = transcripts(dev.utterances, tuning, "tuning")
     spans = zip(dev.utterances, pairwise(offsets), strict=True)
-    texts = [greedy_text(log_probs[start:end], alphabet) for one, (start, end) in spans if one.id in references]
-    return score_set(references.values(), texts).wer, float((log_probs.argmax(axis=1) == BLANK).mean())
+    heard = [
+        Hypothesis(one.id, greedy_text(log_probs[start:end], alphabet))
+        for one, (start, end) in spans
+        if one.id in references
+    ]
+    return references.score(heard).wer, float((log_probs.argmax(axis=1) == BLANK).mean())
 
 
 def _last_words(count: int, epoch: int, step: int, steps: int, batch: Batch, train: UtteranceSet) -> str:

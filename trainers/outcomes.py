@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from search_spaces.errors import StoreError
 from trainers.artifacts import Hypothesis
 from trainers.data.parting import Part, part_of
-from trainers.scoring.wer import score_pair
+from trainers.scoring.scorer import Scorer, find_scorer
 from trainers.spec import TrialOutcome
 from trainers.store import digest
 
@@ -43,8 +43,13 @@ class UtteranceErrors:
 
     def same_references(self, other: "UtteranceErrors") -> bool:
         """Whether another system was scored with the same references; of several wordings it may have fitted others."""
-        said, others = ([reference for reference, _ in one.texts] for one in (self, other))
-        return self.comparable(other) or (self.ids == other.ids and bool(said) and said == others)
+        alike = bool(self.texts) and self.references == other.references
+        return self.comparable(other) or (self.ids == other.ids and alike)
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        """The reference of each."""
+        return tuple(reference for reference, _ in self.texts)
 
 
 def final_key(test_set: str, trial: str) -> str:
@@ -73,13 +78,14 @@ def write_outcome(
         references: What was said, by the utterance's id.
         tuning: Share of the set that tunes; None where it is not parted.
     """
-    lines = [_line(hypothesis, references[hypothesis.id], tuning) for hypothesis in hypotheses]
+    scorer = find_scorer(outcome.scorer)
+    lines = [_line(hypothesis, references[hypothesis.id], scorer, tuning) for hypothesis in hypotheses]
     (folder / HYPOTHESES).write_text("".join(lines), encoding="utf-8")
     (folder / OUTCOME).write_text(json.dumps(asdict(outcome), indent=1), encoding="utf-8")
 
 
-def _line(hypothesis: Hypothesis, reference: str, tuning: float | None) -> str:
-    score = asdict(score_pair(reference, hypothesis.text))
+def _line(hypothesis: Hypothesis, reference: str, scorer: Scorer, tuning: float | None) -> str:
+    score = asdict(scorer.score(reference, hypothesis.text))
     entry = {"id": hypothesis.id, "reference": reference, "hypothesis": hypothesis.text, **score}
     entry |= {"acoustic": hypothesis.acoustic, "language": hypothesis.language}
     entry |= {} if tuning is None else {"part": part_of(hypothesis.id, tuning)}

@@ -8,7 +8,7 @@ once.
 """
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -18,7 +18,7 @@ from trainers.artifacts import Hypothesis, Posteriors
 from trainers.data.parting import place_of
 from trainers.outcomes import find_errors
 from trainers.scoring.race import Deficit
-from trainers.scoring.wer import score_pair
+from trainers.scoring.references import References
 from trainers.spec import DecodingReport, Elimination, Race
 from trainers.store import Store
 from trainers.trial import Trial
@@ -45,7 +45,7 @@ class Racer:
     Args:
         trial: The trial.
         ids: The utterances of the set.
-        references: What was said in those that decide the race, by id.
+        references: Of those that decide the race.
 
     Attributes:
         hypotheses: What it has found, by the utterance's place in the set.
@@ -53,7 +53,7 @@ class Racer:
         cpu_seconds: Time of the processor that it took.
     """
 
-    def __init__(self, trial: Trial, ids: Sequence[str], references: Mapping[str, str]) -> None:
+    def __init__(self, trial: Trial, ids: Sequence[str], references: References) -> None:
         self.trial = trial
         self.hypotheses: dict[int, Hypothesis] = {}
         self.seconds = 0.0
@@ -68,7 +68,7 @@ class Racer:
         self.hypotheses |= dict(zip(part, hypotheses, strict=True))
         if self._rival is not None:
             texts = {one.id: one.text for one in hypotheses if one.id in self._references}
-            errors = {name: score_pair(self._references[name], text).errors for name, text in texts.items()}
+            errors = {name: self._references.errors(name, text) for name, text in texts.items()}
             self._errors += sum(errors.values())
             self._deficit += Deficit.of(own - self._rival[name] for name, own in errors.items())
 
@@ -92,24 +92,24 @@ class Racer:
         return [self.hypotheses[index] for index in sorted(self.hypotheses)]
 
 
-def rival_errors(store: Store, race: Race, ids: Sequence[str], references: Mapping[str, str]) -> dict[str, int] | None:
+def rival_errors(store: Store, race: Race, ids: Sequence[str], references: References) -> dict[str, int] | None:
     """The rival's errors by utterance; None where they cannot be compared, as when its outcome is gone.
 
     Args:
         store: Where the rival's outcome is.
         race: Who the rival is.
         ids: The utterances of the set.
-        references: What was said in those that decide the race, by id.
+        references: Of those that decide the race.
     """
     found = find_errors(store.path("outcomes", race.key), "tuning")
-    words = [(name, len(references[name].split())) for name in ids if name in references]
-    if found is None or list(zip(found.ids, found.words.tolist(), strict=True)) != words:
+    said = [(name, references.texts[name]) for name in ids if name in references]
+    if found is None or list(zip(found.ids, found.references, strict=True)) != said:
         return None
     return dict(zip(found.ids, found.errors.tolist(), strict=True))
 
 
 def decode_in_parts(
-    search: PartSearch, posteriors: Posteriors, references: Mapping[str, str], trials: Sequence[Trial]
+    search: PartSearch, posteriors: Posteriors, references: References, trials: Sequence[Trial]
 ) -> Iterator[tuple[Racer, Elimination | None]]:
     """Decode a set for trials that share a search.
 
@@ -118,7 +118,7 @@ def decode_in_parts(
     Args:
         search: Decodes a part.
         posteriors: The set, at least one utterance.
-        references: What was said in the utterances that decide a race, by id.
+        references: Of the utterances that decide a race.
         trials: Their points.
 
     Yields:

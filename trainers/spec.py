@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from search_spaces.axes.decoding import FILE_SETTINGS
+from search_spaces.scorers import PLAIN
 from trainers.artifacts import Score
 from trainers.combining.report import EnsembleReport
 from trainers.store import code_digest, digest
@@ -16,6 +17,8 @@ ENSEMBLES = "ensembles"
 """Kind of the store's entries that say what an ensemble is made of."""
 TUNING = "tuning"
 """Name, among the data of a trial, of the share of dev that tunes."""
+SCORER = "scorer"
+"""Name, among the data of a trial, of the scorer, if it is not the plain one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +76,8 @@ class TrialSpec:
         settings: The sections of settings that the strategy uses, resolved.
         train: Manifest of the training set.
         dev: Manifest of the set that selects.
-        data: Fingerprints of every file that decides the result, by name; under `TUNING` the share of dev that tunes.
+        data: Fingerprints of every file that decides the result, by name; under `TUNING` the share of dev that tunes,
+            under `SCORER` what counts its errors.
         needs: What it takes from other studies.
         code: Digest of the source that will run it.
         race: Whom it races against; no part of what decides the result of a trial that is not stopped.
@@ -100,6 +104,11 @@ class TrialSpec:
     def tuning(self) -> float | None:
         """Share of dev by which the trial chooses and is chosen (`trainers.data.parting`); None where all of it is."""
         return float(self.data[TUNING]) if TUNING in self.data else None
+
+    @property
+    def scorer(self) -> str:
+        """Name of the scorer that counts the trial's errors."""
+        return self.data.get(SCORER, PLAIN)
 
     @property
     def key(self) -> str:

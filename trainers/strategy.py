@@ -32,7 +32,6 @@ from trainers.losses.smoothing import smooth, uniform_labels, unigram_labels
 from trainers.model.build import build_network
 from trainers.model.network import Network
 from trainers.run_state import Progress
-from trainers.scoring.wer import SCORER, score_hypotheses
 from trainers.source import CheckpointSource, Source
 from trainers.spec import Elimination, TrialOutcome
 from trainers.tensor_file import write_tensors
@@ -165,7 +164,7 @@ class TrainingStrategy(Strategy):
         targets = encode_targets(
             trial.train, alphabet, network.output_lengths, drop=settings.train.infeasible == "drop"
         )
-        corpus = Corpus(trial.train, targets, trial.dev, alphabet, trial.spec.tuning)
+        corpus = Corpus(trial.train, targets, trial.dev, alphabet, trial.tuned_by)
         self._prior = self._label_prior(corpus)
         self.prepare(network, corpus)
         progress = train(network, self, corpus, settings.train, folder, trial.report)
@@ -238,8 +237,8 @@ def scored(outcome: TrialOutcome, hypotheses: Sequence[Hypothesis], trial: Trial
         hypotheses: Of every utterance of dev.
         trial: The trial that it is the outcome of.
     """
-    selection = score_hypotheses(trial.judged_by, hypotheses) if trial.judged_by else None
-    return replace(outcome, score=score_hypotheses(trial.tuned_by, hypotheses), selection=selection)
+    selection = trial.judged_by.score(hypotheses) if trial.judged_by else None
+    return replace(outcome, score=trial.tuned_by.score(hypotheses), selection=selection, scorer=trial.spec.scorer)
 
 
 def eliminated(outcome: TrialOutcome, elimination: Elimination) -> TrialOutcome:
@@ -256,7 +255,6 @@ def decoded_outcome(source: Source, posteriors: str, decoder: str) -> TrialOutco
         decoder: The decoder and its settings in one line.
     """
     return TrialOutcome(
-        scorer=SCORER,
         decoder=decoder,
         units=source.alphabet.units,
         weights=source.weights,

@@ -1,8 +1,9 @@
 """A system that recognises, of one network or of several, and the same at work."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
+from typing import Any
 
 from trainers.artifacts import Hypothesis
 from trainers.checkpoint import Checkpoint
@@ -34,6 +35,11 @@ class System(ABC):
     @abstractmethod
     def networks(self) -> tuple[Checkpoint, ...]:
         """The networks, at least one."""
+
+    @property
+    @abstractmethod
+    def provenance(self) -> Mapping[str, Any]:
+        """Where it comes from, as plain values."""
 
     @property
     @abstractmethod

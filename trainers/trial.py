@@ -10,10 +10,12 @@ from search_spaces.axes.features import FeatureSettings
 from search_spaces.axes.settings import Settings, overlay
 from search_spaces.errors import SealedError
 from trainers.data.manifest import read_manifest
-from trainers.data.parting import transcripts
+from trainers.data.parting import Part, transcripts
 from trainers.data.sealed import SealedSet
 from trainers.data.sets import UtteranceSet, load_set
 from trainers.decoding.language_model import LanguageModelFiles, build_language_model
+from trainers.scoring.references import References
+from trainers.scoring.scorer import find_scorer
 from trainers.spec import DecodingReport, EpochReport, Ingredient, TrialSpec
 from trainers.store import Store
 
@@ -72,14 +74,14 @@ class Trial:
         return build_language_model(self.store, settings, self.spec.train, self.spec.data.get("train", ""))
 
     @cached_property
-    def tuned_by(self) -> Mapping[str, str]:
-        """Transcripts of dev by which the trial chooses, and is chosen, by utterance; features are not read."""
-        return transcripts(read_manifest(self.spec.dev), self.spec.tuning, "tuning")
+    def tuned_by(self) -> References:
+        """Transcripts of dev by which the trial chooses, and is chosen; features are not read."""
+        return self._references("tuning")
 
     @cached_property
-    def judged_by(self) -> Mapping[str, str]:
+    def judged_by(self) -> References:
         """Transcripts of the part of dev that judges the trial, like `tuned_by`; none where dev is not parted."""
-        return transcripts(read_manifest(self.spec.dev), self.spec.tuning, "selection")
+        return self._references("selection")
 
     def derive(self, values: Mapping[str, Any], needs: Mapping[str, tuple[Ingredient, ...]], report: Report) -> "Trial":
         """A trial like this one, of which a strategy makes several.
@@ -115,6 +117,10 @@ class Trial:
         if split == "test":
             return self._opened().load(self.store, features)
         return load_set(self.store, self._manifest(split), features, content=self.spec.data.get(split, ""))
+
+    def _references(self, part: Part) -> References:
+        texts = transcripts(read_manifest(self.spec.dev), self.spec.tuning, part)
+        return References(texts, find_scorer(self.spec.scorer))
 
     def _opened(self) -> SealedSet:
         if self.test is None:

@@ -12,8 +12,9 @@ import click
 @click.option("--model", default="champion", show_default=True, help="The champion, or the folder of a system.")
 @click.option("--campaign", help="Whose champion; needed where several have one.")
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes that search.")
+@click.option("--scorer", help="What counts the errors; that of the system's campaign unless it is given.")
 @click.option("--json", "as_json", is_flag=True, help="For a program.")
-def command(manifest: Path, model: str, campaign: str | None, workers: int, as_json: bool) -> int:
+def command(manifest: Path, model: str, campaign: str | None, workers: int, scorer: str | None, as_json: bool) -> int:
     """Measure the WER of the champion on a set with transcripts.
 
     MANIFEST may be of any format that a campaign may name. The test set of a campaign is refused: it is looked at once,
@@ -23,17 +24,19 @@ def command(manifest: Path, model: str, campaign: str | None, workers: int, as_j
     from orchestrator.listening import listening, say_alone, say_unknown_rate
     from orchestrator.systems import find_system
     from orchestrator.tables import percent
-    from trainers.scoring.wer import SCORER
+    from search_spaces.scorers import PLAIN
+    from trainers.scoring.scorer import find_scorer
 
     system = find_system(model, campaign)
+    counting = find_scorer(scorer or str(system.provenance.get("scorer", PLAIN)))
     say_unknown_rate(system)
     with listening() as progress:
-        found = evaluate(system, manifest, progress, workers)
+        found = evaluate(system, manifest, progress, workers, counting)
     say_alone(found.without_speaker, found.utterances)
     score = found.score
     if as_json:
         entry = {"manifest": str(manifest), "utterances": found.utterances, "wer": score.wer, **asdict(score)}
-        click.echo(json.dumps({**entry, "errors": score.errors, "scorer": SCORER}, indent=1))
+        click.echo(json.dumps({**entry, "errors": score.errors, "scorer": counting.name}, indent=1))
         return 0
     click.echo(f"WER {percent(score.wer)}: {score.errors} errors in {score.words} words, {found.utterances} utterances")
     click.echo(f"{score.substitutions} substituted, {score.deletions} deleted, {score.insertions} inserted")

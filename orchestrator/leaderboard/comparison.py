@@ -21,13 +21,13 @@ import numpy as np
 
 from orchestrator.leaderboard.evidence import Evidence
 from search_spaces.errors import ScoringError
+from search_spaces.scorers import PLAIN
 from trainers.outcomes import UtteranceErrors
 from trainers.scoring.bootstrap import Difference, bootstrap_difference
 from trainers.scoring.matched_pairs import MatchedPairs, matched_pairs
 from trainers.scoring.multiplicity import holm
 from trainers.scoring.power import detectable_difference
 from trainers.scoring.scorer import find_scorer
-from trainers.scoring.wer import SCORER
 
 _NO_BASELINE = "the campaign names no baseline; write baseline: STUDY in its file"
 
@@ -94,7 +94,7 @@ def compare(
         evidence: Of all studies, by name.
         flatteries: Points by which the dev WER of each is too low; None where that is not known.
         baseline: Name of the study to compare with; None where the campaign names none.
-        scorers: Names of the scorers, by study; `SCORER` for those that are not among them.
+        scorers: Names of the scorers, by study; the plain one for those that are not among them.
         speakers: Speakers of the utterances, which are then drawn together; None draws utterances.
     """
     scorers = scorers or {}
@@ -108,7 +108,7 @@ def compare(
             )
         else:
             pair = (one, evidence[baseline]), (flatteries.get(name), flatteries.get(baseline))
-            scorer = scorers.get(name, SCORER), scorers.get(baseline, SCORER)
+            scorer = scorers.get(name, PLAIN), scorers.get(baseline, PLAIN)
             found[name] = _test(*pair[0], *pair[1], scorer, speakers)
     return _decide(found)
 

@@ -16,7 +16,7 @@ from tests.orchestrator.made_surface import WIDER
 from trainers.artifacts import Score
 from trainers.decoding.searching import search_set
 from trainers.outcomes import UtteranceErrors
-from trainers.scoring.wer import score_pair
+from trainers.scoring.scorer import PLAIN
 from trainers.spec import TrialOutcome
 
 ALPHA, BEAM = Axis("decoding.alpha", Float(0.0, 1.0)), Axis("decoding.beam_width", Categorical((10, 20, 50)))
@@ -165,7 +165,7 @@ def characters(an4_posteriors):
 
 def said_of_decodings(references, before, after):
     """What is said of one point, by what was recognised there before and after."""
-    scores = [[score_pair(*pair) for pair in zip(references, texts, strict=True)] for texts in (before, after)]
+    scores = [[PLAIN.score(*pair) for pair in zip(references, texts, strict=True)] for texts in (before, after)]
     first = trial(0, 0, alpha=1.0, beta=3.0)
     trials = [first, replace(first, number=1, params=first.params | WIDER, overrides=WIDER, repeats=0)]
     trials = [

@@ -20,7 +20,7 @@ from search_spaces.reading import read_campaign
 from tests.orchestrator.running import run, working_in
 from trainers.artifacts import Hypothesis, Score
 from trainers.outcomes import write_outcome
-from trainers.scoring.wer import SCORER
+from trainers.scoring.scorer import PLAIN
 from trainers.spec import TrialOutcome
 from trainers.strategies import catalogue
 
@@ -40,7 +40,7 @@ def trial(tmp_path):
         ]
         references = {one.id: " ".join(words) for one in hypotheses}
         score = Score(int(sum(wrong)), 0, 0, WORDS * len(wrong))
-        outcome = TrialOutcome(score=score, scorer=SCORER, decoder="greedy", weights=weights, checkpoint=key)
+        outcome = TrialOutcome(score=score, scorer=PLAIN.name, decoder="greedy", weights=weights, checkpoint=key)
         folder = tmp_path / "outcomes" / key
         folder.mkdir(parents=True)
         write_outcome(folder, outcome, hypotheses, references)

@@ -10,6 +10,7 @@ from trainers.artifacts import Score
 from trainers.data.labels import Alphabet
 from trainers.data.sets import Corpus, encode_targets, load_set
 from trainers.pipeline import resolve_settings, run_trial
+from trainers.scoring.references import References
 from trainers.spec import Ingredient, TrialOutcome, TrialSpec
 from trainers.store import Store
 from trainers.strategies import catalogue
@@ -98,4 +99,5 @@ def corpus(store, tiny):
     """The tiny data, ready for the loop; the network must not subsample."""
     train, dev = (load_set(store, manifest, STORED) for manifest in (tiny.train, tiny.dev))
     alphabet = Alphabet.of("word", train.references)
-    return Corpus(train, encode_targets(train, alphabet, lambda lengths: lengths), dev, alphabet)
+    said = References({one.id: one.text for one in dev.utterances})
+    return Corpus(train, encode_targets(train, alphabet, lambda lengths: lengths), dev, alphabet, said)

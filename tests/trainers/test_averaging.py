@@ -157,11 +157,12 @@ def test_what_a_run_keeps_is_the_mean_of_its_last_epochs_wherever_it_ended(corpu
             torch.testing.assert_close(value, (snapshots[-1][name] + snapshots[-2][name]) / 2)
 
 
-def test_the_mean_is_what_is_scored_and_the_record_says_so(make_spec, store):
-    outcome = run_trial(make_spec(values={"train.average_last": 2}), store, lambda report: True)
+def test_the_mean_is_what_is_scored_and_the_record_says_so(make_spec, at_hand, store):
+    spec = make_spec(values={"train.average_last": 2})
+    outcome, said = run_trial(spec, store, lambda report: True), at_hand(spec, store).tuning
     checkpoint = load_checkpoint(store.path("checkpoints", outcome.checkpoint))
-    dev = load_set(store, make_spec().dev, checkpoint.features)
-    assert evaluate(checkpoint.network(), dev, checkpoint.alphabet)[0] == outcome.score.wer
+    dev = load_set(store, spec.dev, checkpoint.features)
+    assert evaluate(checkpoint.network(), dev, checkpoint.alphabet, said)[0] == outcome.score.wer
     assert outcome.notes[0] == "its weights are the mean of those after epochs 3 to 4"
 
 

@@ -17,7 +17,7 @@ from trainers.combining.rule import HypothesisRule, PosteriorRule, RescoringSett
 from trainers.decoding.greedy import greedy_set
 from trainers.fusion import find_rule, rule_names
 from trainers.fusion.joint_rescoring import JointRescoring
-from trainers.scoring.wer import score_hypotheses
+from trainers.scoring.references import References
 from trainers.store import Store
 
 UNITS = ("char", "mixed", "marked_char")
@@ -86,9 +86,9 @@ def test_weights_are_shares(seed, name, factor):
 def test_many_weightings_at_once_have_the_errors_of_each_in_the_utterances_that_count(seed, name, counting):
     combination = rescored(pool_of(seed), name)
     points = np.random.default_rng(seed).random((6, 3)) + 1e-3
-    references = {utterance: REFERENCES[utterance] for utterance in counting}
+    references = References({utterance: REFERENCES[utterance] for utterance in counting})
     found = combination.errors(points, references)
-    assert found.tolist() == [score_hypotheses(references, combination.hypotheses(point)).errors for point in points]
+    assert found.tolist() == [references.score(combination.hypotheses(point)).errors for point in points]
 
 
 @pytest.mark.parametrize("name", POSTERIORS)
@@ -107,7 +107,7 @@ def test_a_mean_of_one_is_that_member_and_weights_of_zero_are_absent(name):
     whole.hypotheses(np.array([1.0, 3.0, 0.0]))
     two.hypotheses(np.array([0.25, 0.75]))
     np.testing.assert_array_equal(decoded[-1].log_probs, decoded[-2].log_probs)
-    errors = whole.errors(np.array([[1.0, 3.0, 0.0], [2.0, 6.0, 0.0]]), REFERENCES)
+    errors = whole.errors(np.array([[1.0, 3.0, 0.0], [2.0, 6.0, 0.0]]), References(REFERENCES))
     assert errors[0] == errors[1]
     assert len(decoded) == 9  # the second point is the first, whose errors are known
 

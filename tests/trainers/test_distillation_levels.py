@@ -55,7 +55,13 @@ def student(spec_of, store):
         alphabet = Alphabet.of(trial.settings.units, trial.train.references)
         torch.manual_seed(3)
         network = EncoderNetwork(trial.settings.model, trial.train.features.dimensions, len(alphabet)).eval()
-        corpus = Corpus(trial.train, encode_targets(trial.train, alphabet, network.output_lengths), trial.dev, alphabet)
+        corpus = Corpus(
+            trial.train,
+            encode_targets(trial.train, alphabet, network.output_lengths),
+            trial.dev,
+            alphabet,
+            trial.tuning,
+        )
         strategy = Distillation(trial)
         strategy.prepare(network, corpus)
         return strategy, network, corpus

@@ -15,6 +15,7 @@ from trainers.data.manifest import read_manifest
 from trainers.decoding.beam import BeamDecoder
 from trainers.decoding.text_scores import TextScorer
 from trainers.losses.ctc import utterance_losses
+from trainers.scoring.references import References
 from trainers.scoring.wer import score_words
 
 UNITS = tuple(ALPHABETS)
@@ -145,9 +146,9 @@ def test_errors_are_those_of_the_scorer():
     wanted = [
         score_words(references[k].split(), text.split()).errors for k, text in zip(owners, table.texts, strict=True)
     ]
-    named = dict(zip(table.ids, references, strict=True))
+    named = References(dict(zip(table.ids, references, strict=True)))
     assert table.errors(named).tolist() == wanted
-    middle = {table.ids[1]: references[1]}
+    middle = References({table.ids[1]: references[1]})
     assert table.errors(middle).tolist() == [one if k == 1 else 0 for k, one in zip(owners, wanted, strict=True)]
 
 

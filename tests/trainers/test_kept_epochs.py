@@ -33,15 +33,15 @@ def files_of(folder):
 
 
 @pytest.mark.parametrize("values", [{}, {"train.ema": 0.9}, {"train.average_last": 2}])
-def test_a_kept_epoch_is_a_checkpoint_with_the_wer_that_was_reported_for_it(make_spec, store, values):
+def test_a_kept_epoch_is_a_checkpoint_with_the_wer_that_was_reported_for_it(make_spec, at_hand, store, values):
     spec = make_spec(values={"train.keep_epochs": [2], "train.keep_last": 1, **values})
-    outcome = run_trial(spec, store, lambda report: True)
+    outcome, said = run_trial(spec, store, lambda report: True), at_hand(spec, store).tuning
     assert kept_epochs(folder_of(spec, store)) == (2, 4)
     for epoch in (2, 4):
         found = load_epoch(folder_of(spec, store), epoch)
         assert found.training["epoch"] == epoch
         dev = load_set(store, spec.dev, found.features)
-        assert evaluate(found.network(), dev, found.alphabet)[0] == outcome.epochs[epoch - 1].dev_wer
+        assert evaluate(found.network(), dev, found.alphabet, said)[0] == outcome.epochs[epoch - 1].dev_wer
 
 
 def test_what_is_kept_changes_nothing_else_of_a_run(make_spec, store):

@@ -146,7 +146,7 @@ def test_the_report_of_an_epoch_says_what_the_network_does_on_dev(corpus, tmp_pa
     network = network_for(corpus)
     reports = []
     train(network, ctc, corpus, settings_of(epochs=2), tmp_path, lambda report: reports.append(report) or True)
-    wer, blank = evaluate(network, corpus.dev, corpus.alphabet)
+    wer, blank = evaluate(network, corpus.dev, corpus.alphabet, corpus.tuning)
     assert [(report.epoch, report.epochs) for report in reports] == [(1, 2), (2, 2)]
     assert (reports[-1].dev_wer, reports[-1].blank_share) == (wer, blank)
     assert 0 <= blank <= 1
@@ -161,7 +161,7 @@ def vars_of(report):
 def test_evaluation_leaves_the_network_its_mode_and_its_running_statistics(corpus, training):
     network = network_for(corpus, "conv").train(training)
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    evaluate(network, corpus.dev, corpus.alphabet)
+    evaluate(network, corpus.dev, corpus.alphabet, corpus.tuning)
     assert network.training == training
     for name, value in network.state_dict().items():
         assert torch.equal(value, before[name])
@@ -320,5 +320,5 @@ def test_with_a_moving_average_the_average_is_evaluated_and_kept(corpus, tmp_pat
     assert any(not torch.equal(value, last[name]) for name, value in progress.best_weights.items())
     averaged = network_for(corpus)
     averaged.load_state_dict(progress.best_weights)
-    wer, _ = evaluate(averaged, corpus.dev, corpus.alphabet)
+    wer, _ = evaluate(averaged, corpus.dev, corpus.alphabet, corpus.tuning)
     assert wer == progress.best_wer

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from search_spaces.errors import ScoringError
 from trainers.scoring.paired import gain_of_counts, paired_gain
-from trainers.scoring.wer import score_set
+from trainers.scoring.scorer import PLAIN
 
 words = st.lists(st.sampled_from("ABC"), min_size=1, max_size=5).map(" ".join)
 triples = st.lists(st.tuples(words, words, words), min_size=2, max_size=12)
@@ -17,11 +17,12 @@ triples = st.lists(st.tuples(words, words, words), min_size=2, max_size=12)
 def test_the_gain_is_the_difference_of_the_pooled_rates_and_its_error_that_of_a_ratio_of_sums(rows):
     references, before, after = zip(*rows, strict=True)
     found = paired_gain(references, before, after)
-    one, other = score_set(references, before), score_set(references, after)
+    one, other = PLAIN.score_set(references, before), PLAIN.score_set(references, after)
     assert found.points == pytest.approx(one.wer - other.wer)
     rate = found.points / 100
     residuals = [
-        score_set([said], [a]).errors - score_set([said], [b]).errors - rate * len(said.split()) for said, a, b in rows
+        PLAIN.score_set([said], [a]).errors - PLAIN.score_set([said], [b]).errors - rate * len(said.split())
+        for said, a, b in rows
     ]
     expected = 100 * math.sqrt(len(rows) * np.var(residuals, ddof=1)) / one.words
     assert found.error == pytest.approx(expected)

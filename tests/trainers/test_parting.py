@@ -13,7 +13,8 @@ from trainers.data.parting import part_of, transcripts
 from trainers.outcomes import load_errors
 from trainers.pipeline import run_trial
 from trainers.racing import shuffled
-from trainers.scoring.wer import score_hypotheses, score_set
+from trainers.scoring.references import References
+from trainers.scoring.scorer import PLAIN
 from trainers.spec import TUNING, Ingredient
 from trainers.store import digest
 from trainers.strategies import strategy_names
@@ -70,13 +71,13 @@ def test_a_set_that_is_not_parted_tunes_as_a_whole_and_judges_nothing(texts):
 def test_the_scores_of_the_two_parts_add_up_to_that_of_the_set(pairs, share):
     hypotheses = [Hypothesis(name, said) for name, (_, said) in pairs.items()]
     told = utterances({name: text for name, (text, _) in pairs.items()})
-    found = [score_hypotheses(transcripts(told, share, part), hypotheses) for part in ("tuning", "selection")]
-    assert sum(found, Score()) == score_set((one.text for one in told), (one.text for one in hypotheses))
+    found = [References(transcripts(told, share, part)).score(hypotheses) for part in ("tuning", "selection")]
+    assert sum(found, Score()) == PLAIN.score_set((one.text for one in told), (one.text for one in hypotheses))
 
 
 def test_an_utterance_that_counts_and_was_not_recognised_is_no_error_less():
     with pytest.raises(KeyError, match="b"):
-        score_hypotheses({"a": "GO", "b": "NO"}, [Hypothesis("a", "GO")])
+        References({"a": "GO", "b": "NO"}).score([Hypothesis("a", "GO")])
 
 
 @pytest.fixture

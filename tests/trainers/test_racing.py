@@ -12,7 +12,7 @@ from trainers.decoding.library import library
 from trainers.decoding.searching import Search
 from trainers.outcomes import write_outcome
 from trainers.racing import PARTS, decode_in_parts, rival_errors, shuffled
-from trainers.scoring.wer import score_hypotheses, score_pair
+from trainers.scoring.references import References
 from trainers.spec import Race, TrialOutcome
 
 GOOD = {"decoding.alpha": 1.0, "decoding.beta": 3.0, "decoding.beam_width": 10}
@@ -25,7 +25,7 @@ def an4(an4_posteriors):
     """Every second utterance of AN4's dev set: posteriors of characters, their alphabet, and what was said in each."""
     posteriors, alphabet, references = an4_posteriors("char", "char")
     posteriors = posteriors.take(range(0, len(posteriors), 2))
-    return posteriors, alphabet, dict(zip(posteriors.ids, references[::2], strict=True))
+    return posteriors, alphabet, References(dict(zip(posteriors.ids, references[::2], strict=True)))
 
 
 @pytest.fixture(params=["kernel", "pyctcdecode"])
@@ -52,8 +52,8 @@ def enter(make_spec, needs_of, at_hand, store, an4, search):
         key = ahead.spec.key
         if not store.has("outcomes", key):
             (found,) = search.decode(an4[0], [ahead.settings.decoding])
-            outcome = TrialOutcome(score=score_hypotheses(an4[2], found))
-            store.entry("outcomes", key, lambda folder: write_outcome(folder, outcome, found, an4[2], tuning))
+            outcome = TrialOutcome(score=an4[2].score(found), scorer=an4[2].scorer.name)
+            store.entry("outcomes", key, lambda folder: write_outcome(folder, outcome, found, an4[2].texts, tuning))
         for trial in trials:
             trial.spec = replace(trial.spec, race=replace(Race("decoding#0", key, 0.0, 0.01), **changes))
         return trials
@@ -62,7 +62,7 @@ def enter(make_spec, needs_of, at_hand, store, an4, search):
 
 
 def errors_of(references, hypotheses):
-    return {one.id: score_pair(references[one.id], one.text).errors for one in hypotheses}
+    return {one.id: references.errors(one.id, one.text) for one in hypotheses}
 
 
 def test_a_losing_point_is_stopped_and_the_others_have_what_they_would_have_alone(an4, search, enter, store):
@@ -92,13 +92,13 @@ def test_a_losing_point_is_stopped_and_the_others_have_what_they_would_have_alon
 
 def test_where_dev_is_parted_a_race_is_over_the_part_that_tunes(an4, search, enter, store):
     posteriors, _, references = an4
-    tuned = {name: text for name, text in references.items() if part_of(name, 0.5) == "tuning"}
+    tuned = References({name: text for name, text in references.texts.items() if part_of(name, 0.5) == "tuning"})
     trials = enter([BAD], tuning=0.5)
     ((racer, lost),) = decode_in_parts(search, posteriors, tuned, trials)
     rival = rival_errors(store, trials[0].spec.race, posteriors.ids, tuned)
     decoded = [one.id for one in racer.in_order() if one.id in tuned]
     own = errors_of(references, racer.in_order())
-    assert set(rival) == set(tuned)
+    assert set(rival) == set(tuned.texts)
     assert (lost.decoded, lost.utterances) == (len(decoded), len(tuned))
     assert lost.errors == sum(own[name] for name in decoded)
     assert lost.rival_errors == sum(rival[name] for name in decoded)
@@ -118,7 +118,7 @@ def test_a_rival_that_cannot_be_compared_stops_nobody(an4, search, enter, store)
     race = there.spec.race
     assert rival_errors(store, race, posteriors.ids, references) is not None
     assert rival_errors(store, race, posteriors.ids[::-1], references) is None
-    assert rival_errors(store, race, posteriors.ids, dict.fromkeys(references, "MORE")) is None
+    assert rival_errors(store, race, posteriors.ids, References(dict.fromkeys(references.texts, "MORE"))) is None
     assert [lost for _, lost in decode_in_parts(search, posteriors, references, [gone])] == [None]
 
 
@@ -147,7 +147,7 @@ def test_a_set_that_takes_a_moment_tells_nobody(an4, enter, search, monkeypatch)
 def test_a_set_of_fewer_utterances_than_parts_is_decoded(an4, search, enter):
     few = an4[0].take([4, 1, 7])
     (trial,) = enter([GOOD])
-    ((racer, lost),) = decode_in_parts(search, few, {name: an4[2][name] for name in few.ids}, [trial])
+    ((racer, lost),) = decode_in_parts(search, few, References({name: an4[2].texts[name] for name in few.ids}), [trial])
     assert lost is None
     assert [one.id for one in racer.in_order()] == list(few.ids)
 

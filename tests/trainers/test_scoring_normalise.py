@@ -8,8 +8,7 @@ from search_spaces.errors import ScoringError
 from trainers.artifacts import Score
 from trainers.scoring.normalise import NORMALISERS, fold
 from trainers.scoring.phoenix import clean_sentence, clean_words
-from trainers.scoring.scorer import ALIGNMENTS, find_scorer
-from trainers.scoring.wer import SCORER, score_pair
+from trainers.scoring.scorer import ALIGNMENTS, PLAIN, find_scorer
 
 SENTENCES = Path(__file__).parents[1] / "data" / "phoenix" / "sentences.tsv"
 texts = st.lists(st.sampled_from(["a", "b", "Ä", "c."]), max_size=6).map(" ".join)
@@ -32,7 +31,7 @@ def test_a_name_of_nothing_is_refused_with_those_there_are(name):
 
 
 def test_the_name_in_records_is_that_of_plain_words():
-    assert find_scorer(SCORER).score("GO ON", "go on") == score_pair("GO ON", "go on") == Score(2, 0, 0, 2)
+    assert find_scorer(PLAIN.name).score("GO ON", "go on") == PLAIN.score("GO ON", "go on") == Score(2, 0, 0, 2)
 
 
 @given(st.lists(st.tuples(texts, texts)), st.randoms())
@@ -66,7 +65,7 @@ def test_normalising_twice_is_normalising_once(text):
     ],
 )
 def test_what_a_normaliser_makes_equal(name, reference, hypothesis, errors):
-    assert find_scorer(f"{SCORER}/{name}".rstrip("/")).score(reference, hypothesis).errors == errors
+    assert find_scorer(f"{PLAIN.name}/{name}".rstrip("/")).score(reference, hypothesis).errors == errors
 
 
 def test_sclites_notation_outlives_the_removal_of_punctuation():

@@ -13,7 +13,7 @@ from search_spaces.sealing import SealedFile
 from trainers import strategies
 from trainers.data.sealed import SealedSet
 from trainers.pipeline import recognise, run_trial
-from trainers.scoring.wer import SCORER
+from trainers.scoring.scorer import PLAIN
 from trainers.store import Store
 from trainers.strategies import catalogue, find_strategy, sections, strategy_names
 from trainers.strategy import Strategy, TrainingStrategy
@@ -141,7 +141,7 @@ def test_a_trial_goes_from_its_spec_to_an_outcome_and_is_not_run_twice(name, sch
     outcome = run_trial(spec, store, lambda report: reports.append(report) or True)
     assert not outcome.pruned
     assert outcome.score.words == 8
-    assert outcome.scorer == SCORER
+    assert outcome.scorer == PLAIN.name
     assert outcome.decoder
     assert outcome.seconds > 0
     assert outcome.cpu_seconds > 0

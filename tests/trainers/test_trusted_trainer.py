@@ -15,13 +15,13 @@ from search_spaces.errors import DataError
 from tests.trainers.conftest import STORED
 from trainers.artifacts import Score
 from trainers.data.labels import Alphabet
-from trainers.data.sets import Corpus, encode_targets, load_set
+from trainers.data.sets import encode_targets, load_set
 from trainers.loop import Plateau, train
 from trainers.losses.ctc import ctc_loss
 from trainers.model.network import EncoderNetwork
 from trainers.pipeline import run_trial
 from trainers.process import THREADS
-from trainers.scoring.wer import score_set
+from trainers.scoring.scorer import PLAIN
 from trainers.store import Store
 from trainers.strategies import catalogue, find_strategy
 
@@ -279,14 +279,14 @@ def test_a_process_that_trains_computes_on_one_thread_that_does_not_spin():
 
 def test_the_word_error_rate_is_that_of_pooled_counts():
     references = ["GO", "STOP YES NO GO GO STOP NO YES NO"]
-    score = score_set(references, ["NO", references[1]])
+    score = PLAIN.score_set(references, ["NO", references[1]])
     assert score == Score(substitutions=1, words=10)
     assert score.wer == 10.0  # the mean of the two rates is 50
 
 
 def test_dropped_utterances_are_no_part_of_an_epoch(corpus, tmp_path):
     targets = [labels if index % 3 else labels[:0] for index, labels in enumerate(corpus.targets)]
-    fewer = Corpus(corpus.train, targets, corpus.dev, corpus.alphabet)
+    fewer = replace(corpus, targets=targets)
     seen = []
 
     class Spy(BlankOnly):

@@ -9,8 +9,8 @@ from trainers.artifacts import Hypothesis
 from trainers.combining.confidence import word_confidences
 from trainers.combining.word_network import Vote, word_network
 from trainers.fusion.rover import RoverSettings, elect
+from trainers.scoring.scorer import PLAIN
 from trainers.scoring.transcripts import TimedWord, read_ctm, read_trn, write_ctm
-from trainers.scoring.wer import score_set
 
 SYSTEMS = ("word_seed2", "word_seed3", "char")  # in the order that rover was called with
 BY_VOTES = RoverSettings(frequency=1.0, null_confidence=0.0)
@@ -122,7 +122,7 @@ def references():
 
 def errors(texts):
     said = references()
-    return score_set(said.values(), [" ".join(texts.get(name, ())) for name in said]).errors
+    return PLAIN.score_set(said.values(), [" ".join(texts.get(name, ())) for name in said]).errors
 
 
 def test_three_real_systems_are_combined_word_for_word_as_rover_does():

@@ -1,6 +1,5 @@
 """The kept epochs of a run made one checkpoint, which is promoted, decoded and taught from like any."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from torch import Tensor
@@ -13,12 +12,12 @@ from trainers.decoding.greedy import greedy_set
 from trainers.device import choose_device
 from trainers.emission import emitted
 from trainers.kept_epochs import kept_epochs, load_epoch
-from trainers.scoring.wer import score_hypotheses
+from trainers.scoring.references import References
 from trainers.store import Store, code_digest, digest
 
 
 def average_epochs(
-    store: Store, name: str, run: Checkpoint, rule: WeightRule, features: PackedFeatures, references: Mapping[str, str]
+    store: Store, name: str, run: Checkpoint, rule: WeightRule, features: PackedFeatures, references: References
 ) -> tuple[str, Checkpoint]:
     """The mean of a run's kept epochs, made once.
 
@@ -28,7 +27,7 @@ def average_epochs(
         run: Its checkpoint.
         rule: Chooses the epochs.
         features: Of dev, as the run reads them.
-        references: Of the utterances of dev by which a rule chooses, if it chooses by errors, by id.
+        references: Of the utterances of dev by which a rule chooses, if it chooses by errors.
 
     Returns:
         The key of the new checkpoint, and the checkpoint.
@@ -47,7 +46,7 @@ def average_epochs(
     def errors(weights: dict[str, Tensor]) -> float:
         network.load_state_dict(weights)
         frames = emitted(network, run, features)
-        return score_hypotheses(references, greedy_set(frames, run.alphabet)).errors
+        return references.score(greedy_set(frames, run.alphabet)).errors
 
     def make(folder: Path) -> None:
         average = rule.fuse([load_epoch(run.folder, epoch) for epoch in epochs], errors)
@@ -63,6 +62,6 @@ def average_epochs(
             training={**run.training, "key": key, "averaged": average.members, "notes": average.notes},
         )
 
-    chosen_by = [features.key, sorted(references)]
+    chosen_by = [features.key, sorted(references.texts), references.scorer.name]
     key = digest([run.digest, epochs, rule.name, rule.settings.model_dump(), *chosen_by, code_digest()])
     return key, load_checkpoint(store.entry("checkpoints", key, make))

@@ -1,6 +1,6 @@
 """A pool and its decoders in memory, for all trials over it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from types import TracebackType
 
@@ -22,7 +22,7 @@ from trainers.decoding.adjust import adjust_set
 from trainers.decoding.greedy import greedy_set
 from trainers.decoding.language_model import LanguageModelFiles
 from trainers.decoding.searching import Search
-from trainers.scoring.wer import score_hypotheses
+from trainers.scoring.references import References
 from trainers.source import CheckpointSource, Source, open_source
 from trainers.trial import Split, Trial
 
@@ -121,14 +121,14 @@ class Bench:
             lambda alphabet, posteriors: self._decode(alphabet, posteriors, settings.decoding),
         )
 
-    def ranks(self, combination: Combination, references: Mapping[str, str]) -> list[int]:
+    def ranks(self, combination: Combination, references: References) -> list[int]:
         """Members by their greedy word errors, the best first, which no point of a search changes."""
         if not self._ranks:
             found = [greedy_set(member.posteriors, member.alphabet) for member in combination.members]
-            self._ranks = ranked([score_hypotheses(references, each).errors for each in found])
+            self._ranks = ranked([references.score(each).errors for each in found])
         return self._ranks
 
-    def average(self, name: str, rule: WeightRule, references: Mapping[str, str]) -> tuple[str, Checkpoint]:
+    def average(self, name: str, rule: WeightRule, references: References) -> tuple[str, Checkpoint]:
         """The mean of a member's kept epochs as a checkpoint in the store: its key, and the checkpoint.
 
         Raises:

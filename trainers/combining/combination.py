@@ -18,7 +18,7 @@ from trainers.combining.members import Member, Pool
 from trainers.combining.rule import FusionRule, HypothesisRule, PosteriorRule
 from trainers.data.labels import Alphabet
 from trainers.fusion.joint_rescoring import JointRescoring
-from trainers.scoring.wer import score_hypotheses
+from trainers.scoring.references import References
 
 Floats = NDArray[np.float64]
 Decode = Callable[[Alphabet, Posteriors], list[Hypothesis]]
@@ -58,18 +58,18 @@ class Combination(ABC):
     def alone(self, index: int) -> list[Hypothesis]:
         """What one member says under the same decoder."""
 
-    def errors(self, points: Floats, references: Mapping[str, str]) -> NDArray[np.int64]:
+    def errors(self, points: Floats, references: References) -> NDArray[np.int64]:
         """Word errors of many weightings, (points, members) to (points,), none counted twice.
 
         Args:
             points: The weights.
-            references: What was said in the utterances that count, by id; the same in every call.
+            references: Of the utterances that count; the same in every call.
         """
         shares = _shares(points)
         keys = [tuple(point) for point in shares.round(12).tolist()]
         for key, point in zip(keys, shares, strict=True):
             if key not in self._counted:
-                self._counted[key] = score_hypotheses(references, self.hypotheses(point)).errors
+                self._counted[key] = references.score(self.hypotheses(point)).errors
         return np.array([self._counted[key] for key in keys], np.int64)
 
     def weighed(self, weights: Floats) -> list[Member]:
@@ -109,7 +109,7 @@ class Rescored(Combination):
         """The best of a member's own list by its own likelihood and the language model."""
         return [self._lists[index][name][0] for name in self._table.ids]
 
-    def errors(self, points: Floats, references: Mapping[str, str]) -> NDArray[np.int64]:
+    def errors(self, points: Floats, references: References) -> NDArray[np.int64]:
         """Word errors of many weightings; those of joint rescoring are one product of matrices."""
         if not isinstance(self._rule, JointRescoring):
             return super().errors(points, references)

@@ -3,17 +3,17 @@
 A table for a study that weighs members against each other is made once; thousands of points over it take seconds.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from rapidfuzz.distance import Levenshtein
 
 from trainers.combining.likelihood import log_likelihoods
 from trainers.combining.members import Member, Pool
 from trainers.data.labels import Alphabet
+from trainers.scoring.references import References
 
 _CELLS = 2**22  # scores that are computed at once
 
@@ -88,17 +88,16 @@ class ScoreTable:
                 found[part, index] = start + totals[:, start:end].argmax(axis=1)
         return found if np.ndim(weights) == 2 else found.reshape(-1)
 
-    def errors(self, references: Mapping[str, str]) -> NDArray[np.int64]:
+    def errors(self, references: References) -> NDArray[np.int64]:
         """Word errors of every hypothesis, (hypotheses,); those of chosen ones add up to a set's.
 
         Args:
-            references: What was said in the utterances that count, by id; errors in others are none.
+            references: Of the utterances that count; errors in others are none.
         """
         found = np.zeros(len(self.texts), np.int64)
         for name, start, end in zip(self.ids, self.starts[:-1].tolist(), self.starts[1:].tolist(), strict=True):
             if name in references:
-                said = references[name].split()
-                found[start:end] = [Levenshtein.distance(said, text.split()) for text in self.texts[start:end]]
+                found[start:end] = [references.errors(name, text) for text in self.texts[start:end]]
         return found
 
 

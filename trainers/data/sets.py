@@ -14,6 +14,7 @@ from trainers.artifacts import Utterance
 from trainers.data.features import PackedFeatures, Progress, pack
 from trainers.data.labels import BLANK, WORD_START, Alphabet, frames_needed
 from trainers.data.manifest import read_manifest
+from trainers.scoring.references import References
 from trainers.store import Store
 
 
@@ -49,14 +50,14 @@ class Corpus:
         targets: Labels of its utterances, each (labels,), int64; none for an utterance that is left out.
         dev: The set that selects.
         alphabet: The labels.
-        tuning: Share of dev by which the epoch is chosen (`trainers.data.parting`); None is all of it.
+        tuning: Transcripts of dev by which the epoch is chosen.
     """
 
     train: UtteranceSet
     targets: Sequence[NDArray[np.int64]]
     dev: UtteranceSet
     alphabet: Alphabet
-    tuning: float | None = None
+    tuning: References
 
     @property
     def usable(self) -> NDArray[np.int64]:

@@ -5,10 +5,10 @@ A name holds its version: a rule that changes gets another name, and old records
 
 import string
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import reduce
 
-from search_spaces.errors import ScoringError
 from trainers.scoring.phoenix import clean_sentence, clean_words
 
 
@@ -78,18 +78,9 @@ NORMALISERS = {
 }
 
 
-def find_normaliser(name: str) -> Normaliser:
-    """The normaliser of a name; of several, joined by ``+``, one after the other.
-
-    Raises:
-        ScoringError: There is none of that name.
-    """
-    found = UNCHANGED
-    for part in name.split("+") if name else ():
-        if part not in NORMALISERS:
-            raise ScoringError(f"no normaliser is called {part!r}; there are {', '.join(sorted(NORMALISERS))}")
-        found = _then(found, NORMALISERS[part])
-    return found
+def chained(names: Iterable[str]) -> Normaliser:
+    """Several normalisers, one after the other."""
+    return reduce(_then, (NORMALISERS[name] for name in names), UNCHANGED)
 
 
 def _then(first: Normaliser, second: Normaliser) -> Normaliser:

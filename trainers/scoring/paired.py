@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from search_spaces.errors import ScoringError
 from trainers.scoring.power import difference_error
-from trainers.scoring.wer import score_pair
+from trainers.scoring.scorer import PLAIN, Scorer
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,20 +29,21 @@ class Gain:
     error: float
 
 
-def paired_gain(references: Iterable[str], before: Iterable[str], after: Iterable[str]) -> Gain:
+def paired_gain(references: Iterable[str], before: Iterable[str], after: Iterable[str], scorer: Scorer = PLAIN) -> Gain:
     """The gain of one system over another.
 
     Args:
         references: What was said, an utterance each.
         before: What the one system recognised.
         after: What the other recognised, whose gain it is.
+        scorer: Counts the errors.
 
     Raises:
         ValueError: The three are not of the same length.
         ScoringError: There is no reference word.
     """
     said = list(references)
-    ours, theirs = ([score_pair(*pair) for pair in zip(said, texts, strict=True)] for texts in (before, after))
+    ours, theirs = ([scorer.score(*pair) for pair in zip(said, texts, strict=True)] for texts in (before, after))
     first, second = ([score.errors for score in scores] for scores in (ours, theirs))
     return gain_of_counts(first, second, [score.words for score in ours])
 

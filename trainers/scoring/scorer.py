@@ -1,7 +1,6 @@
 """Scorers with names: how words are aligned, what is compared, and what is done to the texts first.
 
-A name is ``ALIGNMENT[/characters][/NORMALISER+...]``, such as ``levenshtein-1``, ``sclite-1/fold-1`` (sclite as it is
-usually called) or ``levenshtein-1/characters/nfc-1``, and stands in the record of a trial.
+What a name means is said by `search_spaces.scorers`; the alignments are:
 
 ====================  ============================================================================================
 levenshtein-1         Levenshtein's distance; references are plain words
@@ -13,17 +12,16 @@ sclite_optional-1     sclite's alignment with its option -D: besides, words in p
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from search_spaces.errors import ScoringError
+from rapidfuzz.distance import Levenshtein
+
+from search_spaces.scorers import ALIGNMENTS, CHARACTERS, parse_scorer
 from trainers.artifacts import Score
 from trainers.scoring.alignment import Step, align, align_network, count
 from trainers.scoring.network import network
-from trainers.scoring.normalise import UNCHANGED, Normaliser, find_normaliser
-from trainers.scoring.wer import SCORER, score_words
+from trainers.scoring.normalise import UNCHANGED, Normaliser, chained
+from trainers.scoring.wer import score_words
 
-SCLITE = "sclite-1"
-OPTIONAL = "sclite_optional-1"
-ALIGNMENTS = (SCORER, SCLITE, OPTIONAL)
-CHARACTERS = "characters"
+_LEVENSHTEIN, _, _OPTIONAL = ALIGNMENTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +29,13 @@ class Scorer:
     """Counts the errors of hypotheses.
 
     Attributes:
-        alignment: One of `ALIGNMENTS`.
+        alignment: How words are aligned.
         characters: Whether characters are compared, white space left out, instead of words: the counts are then those
             of the character error rate.
         normaliser: What is done to the texts first.
     """
 
-    alignment: str = SCORER
+    alignment: str = _LEVENSHTEIN
     characters: bool = False
     normaliser: Normaliser = UNCHANGED
 
@@ -57,11 +55,15 @@ class Scorer:
         Raises:
             ScoringError: The reference's notation of several wordings is wrong.
         """
-        if self.alignment != SCORER:
+        if self.alignment != _LEVENSHTEIN:
             return count(self.align(reference, hypothesis))
-        return score_words(
-            self._units(self.normaliser.reference(reference)), self._units(self.normaliser.hypothesis(hypothesis))
-        )
+        return score_words(*self._compared(reference, hypothesis))
+
+    def errors(self, reference: str, hypothesis: str) -> int:
+        """How many errors one utterance has, counted faster than by kind; see `score` for arguments and errors."""
+        if self.alignment != _LEVENSHTEIN:
+            return self.score(reference, hypothesis).errors
+        return Levenshtein.distance(*self._compared(reference, hypothesis))
 
     def score_set(self, references: Iterable[str], hypotheses: Iterable[str]) -> Score:
         """Pooled errors of a set: the sum of its utterances' counts.
@@ -76,13 +78,20 @@ class Scorer:
     def align(self, reference: str, hypothesis: str) -> list[Step]:
         """The alignment by sclite's rules, whatever the scorer counts by; see `score` for arguments and errors."""
         said, heard = self.normaliser.reference(reference), self._units(self.normaliser.hypothesis(hypothesis))
-        if self.alignment == SCORER or self.characters:
+        if self.alignment == _LEVENSHTEIN or self.characters:
             return align(self._units(said), heard)
-        return align_network(network(said, optional=self.alignment == OPTIONAL), heard)
+        return align_network(network(said, optional=self.alignment == _OPTIONAL), heard)
+
+    def _compared(self, reference: str, hypothesis: str) -> tuple[list[str], list[str]]:
+        return self._units(self.normaliser.reference(reference)), self._units(self.normaliser.hypothesis(hypothesis))
 
     def _units(self, text: str) -> list[str]:
         words = text.split()
         return list("".join(words)) if self.characters else words
+
+
+PLAIN = Scorer()
+"""Words compared as they are, no case folded."""
 
 
 def find_scorer(name: str) -> Scorer:
@@ -91,8 +100,5 @@ def find_scorer(name: str) -> Scorer:
     Raises:
         ScoringError: There is none of that name.
     """
-    alignment, *rest = name.split("/")
-    if alignment not in ALIGNMENTS:
-        raise ScoringError(f"no scorer is called {alignment!r}; there are {', '.join(ALIGNMENTS)}")
-    characters = rest[:1] == [CHARACTERS]
-    return Scorer(alignment, characters, find_normaliser("/".join(rest[characters:])))
+    alignment, characters, normalisers = parse_scorer(name)
+    return Scorer(alignment, characters, chained(normalisers))

@@ -24,7 +24,6 @@ from trainers.combining.bench import SEARCH_SETTINGS, Bench
 from trainers.combining.report import EnsembleReport
 from trainers.combining.rule import HypothesisRule, WeightRule
 from trainers.combining.settings import EnsembleSettings, rule_of, rule_products, rule_sections
-from trainers.scoring.wer import SCORER, score_hypotheses
 from trainers.spec import TrialOutcome
 from trainers.store import digest
 from trainers.strategy import Strategy, scored
@@ -142,7 +141,6 @@ def _combine(trial: Trial, bench: Bench) -> tuple[TrialOutcome, list[Hypothesis]
     searches = len(parts) if isinstance(rule, HypothesisRule) else 1
     report = EnsembleReport(rule.name, parts, chosen, searches, alone, selection)
     outcome = TrialOutcome(
-        scorer=SCORER,
         decoder=f"{rule.name} of {len(parts)}, {bench.title(trial.settings)}",
         units="+".join(sorted({source.alphabet.units for source in sources})),
         weights=sum(source.weights for source in sources),
@@ -163,7 +161,6 @@ def _average(trial: Trial, bench: Bench, rule: WeightRule) -> tuple[TrialOutcome
     chosen = f"mean of {', '.join(run.training['averaged'])}"
     report = EnsembleReport(rule.name, (bench.part(best, 1.0),), chosen, 1, alone, selection)
     outcome = TrialOutcome(
-        scorer=SCORER,
         decoder=f"{rule.name}, {bench.title(trial.settings)}",
         units=source.alphabet.units,
         weights=source.weights,
@@ -180,6 +177,6 @@ def _alone(
     trial: Trial, found: Mapping[str, Sequence[Hypothesis]]
 ) -> tuple[tuple[tuple[str, Score], ...], Score | None]:
     """What members have alone, the best first and of equals the earlier by name, and how the best of them is judged."""
-    scores = ((name, score_hypotheses(trial.tuned_by, hypotheses)) for name, hypotheses in found.items())
+    scores = ((name, trial.tuned_by.score(hypotheses)) for name, hypotheses in found.items())
     ranked = tuple(sorted(scores, key=lambda pair: (pair[1].errors, pair[0])))
-    return ranked, score_hypotheses(trial.judged_by, found[ranked[0][0]]) if trial.judged_by else None
+    return ranked, trial.judged_by.score(found[ranked[0][0]]) if trial.judged_by else None

@@ -131,7 +131,7 @@ def _wer(outcome: TrialOutcome) -> float:
 def _gain(trial: Trial, taught: Sequence[Hypothesis], said: Sequence[Hypothesis]) -> Gain:
     """How much a student beats its teacher on dev, where it is tuned."""
     before, after = ([one.text for one in found if one.id in trial.tuned_by] for found in (taught, said))
-    return paired_gain(trial.tuned_by.values(), before, after)
+    return paired_gain(trial.tuned_by.texts.values(), before, after, trial.tuned_by.scorer)
 
 
 def _told(gain: Gain) -> str:
