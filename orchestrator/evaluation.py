@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.overlap import refuse_test_set
-from orchestrator.references import refuse_references
+from orchestrator.scoring.notation import check_notation
 from search_spaces.errors import DataError, Mistake
 from trainers.artifacts import Score, Utterance
 from trainers.data.manifest import read_manifest
@@ -22,11 +22,13 @@ class Evaluation:
         utterances: Of the set.
         score: Their word errors, pooled.
         without_speaker: Utterances that were normalised for themselves though the system normalises by speaker.
+        warnings: What should be known before the figure is believed.
     """
 
     utterances: int
     score: Score
     without_speaker: int
+    warnings: tuple[str, ...] = ()
 
 
 def evaluate(
@@ -52,7 +54,7 @@ def evaluate(
     """
     utterances = read_manifest(manifest)
     refuse_test_set(manifest, utterances)
-    refuse_references(manifest, utterances, scorer)
+    warnings = check_notation(manifest, ((one.line, one.text) for one in utterances), scorer)
     results = transcribe(system, utterances, progress=progress, workers=workers)
     failed = [
         Mistake(utterance.line, "", f"{result.place} {result.reason}")
@@ -67,6 +69,7 @@ def evaluate(
         len(utterances),
         scorer.score_set((utterance.text for utterance in utterances), hypotheses),
         without_speaker(system, utterances),
+        tuple(warnings),
     )
 
 

@@ -7,7 +7,7 @@ from orchestrator.language_models import prepare_language_models
 from orchestrator.overlap import check_test_set
 from orchestrator.parting import parts_of_dev
 from orchestrator.planning import base_settings, data_fingerprints, model_points, replicated_study
-from orchestrator.references import refuse_references
+from orchestrator.scoring.notation import check_notation
 from orchestrator.start import outside_ingredient, schema_of
 from search_spaces.axes.features import FeatureSettings
 from search_spaces.axes.settings import Settings
@@ -54,9 +54,9 @@ def prepare(campaign: Campaign, names: Iterable[str], store: Store, progress: Pr
         UserError: Something does not fit; nothing has been started.
     """
     data, parts = data_fingerprints(campaign), parts_of_dev(campaign)
-    refuse_references(campaign.data.dev, read_manifest(campaign.data.dev), find_scorer(campaign.scorer))
     loaded: dict[FeatureSettings, list[UtteranceSet]] = {}
-    warnings = check_test_set(campaign)
+    said = ((utterance.line, utterance.text) for utterance in read_manifest(campaign.data.dev))
+    warnings = check_notation(campaign.data.dev, said, find_scorer(campaign.scorer)) + check_test_set(campaign)
     trained = dict.fromkeys(replicated_study(campaign, campaign.studies[name]).name for name in names)
     for study in (campaign.studies[name] for name in trained):
         for source in (source for sources in study.needs.values() for source in sources):

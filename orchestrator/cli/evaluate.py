@@ -33,6 +33,8 @@ def command(manifest: Path, model: str, campaign: str | None, workers: int, scor
     with listening() as progress:
         found = evaluate(system, manifest, progress, workers, counting)
     say_alone(found.without_speaker, found.utterances)
+    for warning in found.warnings:
+        click.echo(f"warning: {warning}", err=True)
     score = found.score
     if as_json:
         entry = {"manifest": str(manifest), "utterances": found.utterances, "wer": score.wer, **asdict(score)}

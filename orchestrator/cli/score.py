@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from search_spaces.scorers import PLAIN
+
 _PATH = click.Path(path_type=Path)
 
 
@@ -14,7 +16,7 @@ _PATH = click.Path(path_type=Path)
     "--scorer",
     "name",
     metavar="NAME",
-    default="levenshtein-1",
+    default=PLAIN,
     show_default=True,
     help="How errors are counted: sclite-1/fold-1 as sclite does, sclite_optional-1/fold-1 as with its option -D.",
 )
@@ -35,7 +37,8 @@ def command(
     from orchestrator.report.error_analysis import worst
     from orchestrator.scoring.display import aligned, listed, shown
     from orchestrator.scoring.hypotheses import name_systems, read_hypotheses
-    from orchestrator.scoring.references import check_notation, read_references
+    from orchestrator.scoring.notation import check_notation
+    from orchestrator.scoring.references import read_references
     from orchestrator.scoring.scored import score_systems, tell_case
     from trainers.scoring.scorer import find_scorer
 
@@ -45,7 +48,9 @@ def command(
     scorer = find_scorer(name)
     named = name_systems(hypotheses)
     references = read_references(reference, warn)
-    check_notation(references, scorer, warn)
+    lines = ((references.lines[name], text) for name, text in references.texts.items())
+    for warning in check_notation(references.path, lines, scorer):
+        warn(warning)
     who = references.every_speaker() if speakers else None
     texts = {system: read_hypotheses(path, references, warn) for system, path in named.items()}
     systems = score_systems(references, texts, scorer, who)

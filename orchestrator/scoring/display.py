@@ -12,7 +12,7 @@ from rich.text import Text
 from orchestrator.leaderboard.comparison import LEVEL, Verdict
 from orchestrator.leaderboard.formats import probability, with_half
 from orchestrator.report.error_analysis import Aligned
-from orchestrator.scoring.references import References
+from orchestrator.scoring.references import ReferenceFile
 from orchestrator.scoring.scored import ScoredSystem
 from orchestrator.tables import percent, plain_table
 from trainers.scoring.alignment import Kind, Step
@@ -37,7 +37,7 @@ _COLUMNS = {
 
 
 def listed(
-    references: References, scorer: Scorer, systems: Sequence[ScoredSystem], worst: Mapping[str, Sequence[Aligned]]
+    references: ReferenceFile, scorer: Scorer, systems: Sequence[ScoredSystem], worst: Mapping[str, Sequence[Aligned]]
 ) -> str:
     """All figures, for a program; null for what was not computed.
 

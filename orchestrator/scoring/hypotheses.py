@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from orchestrator.scoring.references import References
+from orchestrator.scoring.references import ReferenceFile
 from search_spaces.errors import DataError, Mistake, ScoringError, some
 from search_spaces.sealing import refuse_sealed
 from trainers.data.lines import first_line, read_lines, repeated
@@ -25,7 +25,7 @@ def name_systems(paths: Sequence[Path]) -> dict[str, Path]:
 
 
 def read_hypotheses(
-    path: Path, references: References, warn: Callable[[str], None] = lambda warning: None
+    path: Path, references: ReferenceFile, warn: Callable[[str], None] = lambda warning: None
 ) -> dict[str, str]:
     """Read hypotheses: ``.trn`` and ``.ctm`` by name, JSON lines by name or by what they begin with, else text.
 
@@ -59,7 +59,7 @@ def read_hypotheses(
     return _in_order(path, found, references)
 
 
-def _of_times(path: Path, references: References) -> str:
+def _of_times(path: Path, references: ReferenceFile) -> str:
     if references.segments:
         return (
             f"{path}: segments of {references.path} have times and no ids, so that a hypothesis has to be a .ctm file"
@@ -70,7 +70,7 @@ def _of_times(path: Path, references: References) -> str:
     )
 
 
-def _by_time(path: Path, references: References, warn: Callable[[str], None]) -> dict[str, str]:
+def _by_time(path: Path, references: ReferenceFile, warn: Callable[[str], None]) -> dict[str, str]:
     words = read_ctm(path)
     if not words:
         raise DataError(path, [Mistake(0, "", "holds no word")])
@@ -132,7 +132,7 @@ def _once(path: Path, texts: dict[str, str], lines: list[tuple[str, int]], mista
     return texts
 
 
-def _in_order(path: Path, found: Mapping[str, str], references: References) -> dict[str, str]:
+def _in_order(path: Path, found: Mapping[str, str], references: ReferenceFile) -> dict[str, str]:
     missing = [name for name in references.texts if name not in found]
     unknown = [name for name in found if name not in references.texts]
     faults = []

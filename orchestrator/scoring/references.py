@@ -5,17 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.overlap import refuse_test_set, suspicions
-from search_spaces.errors import DataError, Mistake, ScoringError, UserError
+from search_spaces.errors import DataError, Mistake, UserError
 from search_spaces.sealing import refuse_sealed
 from trainers.data.lines import repeated
 from trainers.data.manifest import read_manifest
-from trainers.scoring.scorer import Scorer
 from trainers.scoring.transcripts import Segment, read_stm, read_trn_lines
-from trainers.scoring.wer import SCORER
 
 
 @dataclass(frozen=True, slots=True)
-class References:
+class ReferenceFile:
     """The references of a set.
 
     Attributes:
@@ -47,7 +45,7 @@ class References:
         return self.speakers
 
 
-def read_references(path: Path, warn: Callable[[str], None] = lambda warning: None) -> References:
+def read_references(path: Path, warn: Callable[[str], None] = lambda warning: None) -> ReferenceFile:
     """Read references; ``.trn`` and ``.stm`` by name, anything else as a set.
 
     Args:
@@ -63,7 +61,7 @@ def read_references(path: Path, warn: Callable[[str], None] = lambda warning: No
     if form not in (".trn", ".stm"):
         utterances = read_manifest(path)
         refuse_test_set(path, utterances)
-        return References(
+        return ReferenceFile(
             path,
             {one.id: one.text for one in utterances},
             {one.id: one.line for one in utterances},
@@ -77,9 +75,9 @@ def read_references(path: Path, warn: Callable[[str], None] = lambda warning: No
     return found
 
 
-def _of_trn(path: Path) -> References:
+def _of_trn(path: Path) -> ReferenceFile:
     entries = read_trn_lines(path)
-    return References(
+    return ReferenceFile(
         path,
         {name: text for name, (text, _) in entries.items()},
         {name: line for name, (_, line) in entries.items()},
@@ -92,13 +90,13 @@ def _speaker(name: str) -> str:
     return next((name.split(mark)[0] for mark in "-_" if mark in name), "")
 
 
-def _of_stm(path: Path) -> References:
+def _of_stm(path: Path) -> ReferenceFile:
     segments = read_stm(path)
     scored = [(_name(segment), segment) for segment in segments if not segment.ignored]
     mistakes = list(repeated((name, segment.line) for name, segment in scored))
     if mistakes:
         raise DataError(path, mistakes)
-    return References(
+    return ReferenceFile(
         path,
         {name: segment.text for name, segment in scored},
         {name: segment.line for name, segment in scored},
@@ -109,30 +107,3 @@ def _of_stm(path: Path) -> References:
 
 def _name(segment: Segment) -> str:
     return f"{segment.recording} {segment.channel} {segment.speaker} {segment.begin}-{segment.end}"
-
-
-def check_notation(references: References, scorer: Scorer, warn: Callable[[str], None]) -> None:
-    """Refuse wordings that cannot be read, and tell of wordings that are taken for words.
-
-    Args:
-        references: The references.
-        scorer: Reads them.
-        warn: Told of the latter.
-
-    Raises:
-        DataError: With every line whose notation is wrong.
-    """
-    mistakes = []
-    for name, text in references.texts.items():
-        try:
-            scorer.align(text, "")
-        except ScoringError as error:
-            mistakes.append(Mistake(references.lines[name], "", str(error)))
-    if mistakes:
-        raise DataError(references.path, mistakes)
-    braced = [name for name, text in references.texts.items() if "{" in text.split()]
-    if braced and (scorer.alignment == SCORER or scorer.characters):
-        warn(
-            f"line {references.lines[braced[0]]} of {references.path} holds wordings in braces, which {scorer.name} "
-            "takes for words; --scorer sclite-1 scores the one that fits"
-        )

@@ -7,7 +7,7 @@ import numpy as np
 
 from orchestrator.leaderboard.comparison import Comparison, compare
 from orchestrator.leaderboard.evidence import Evidence
-from orchestrator.scoring.references import References
+from orchestrator.scoring.references import ReferenceFile
 from trainers.artifacts import Score
 from trainers.outcomes import UtteranceErrors
 from trainers.scoring.bootstrap import Interval, bootstrap_rate
@@ -38,7 +38,7 @@ class ScoredSystem:
 
 
 def score_systems(
-    references: References,
+    references: ReferenceFile,
     hypotheses: Mapping[str, Mapping[str, str]],
     scorer: Scorer,
     speakers: Mapping[str, str] | None = None,
@@ -72,7 +72,7 @@ def score_systems(
     ]
 
 
-def _by_utterance(references: References, texts: Mapping[str, str], scores: list[Score]) -> UtteranceErrors:
+def _by_utterance(references: ReferenceFile, texts: Mapping[str, str], scores: list[Score]) -> UtteranceErrors:
     return UtteranceErrors(
         tuple(references.texts),
         np.array([score.errors for score in scores], np.int64),

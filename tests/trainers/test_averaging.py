@@ -159,7 +159,7 @@ def test_what_a_run_keeps_is_the_mean_of_its_last_epochs_wherever_it_ended(corpu
 
 def test_the_mean_is_what_is_scored_and_the_record_says_so(make_spec, at_hand, store):
     spec = make_spec(values={"train.average_last": 2})
-    outcome, said = run_trial(spec, store, lambda report: True), at_hand(spec, store).tuning
+    outcome, said = run_trial(spec, store, lambda report: True), at_hand(spec, store).tuned_by
     checkpoint = load_checkpoint(store.path("checkpoints", outcome.checkpoint))
     dev = load_set(store, spec.dev, checkpoint.features)
     assert evaluate(checkpoint.network(), dev, checkpoint.alphabet, said)[0] == outcome.score.wer

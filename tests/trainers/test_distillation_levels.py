@@ -60,7 +60,7 @@ def student(spec_of, store):
             encode_targets(trial.train, alphabet, network.output_lengths),
             trial.dev,
             alphabet,
-            trial.tuning,
+            trial.tuned_by,
         )
         strategy = Distillation(trial)
         strategy.prepare(network, corpus)

@@ -35,7 +35,7 @@ def files_of(folder):
 @pytest.mark.parametrize("values", [{}, {"train.ema": 0.9}, {"train.average_last": 2}])
 def test_a_kept_epoch_is_a_checkpoint_with_the_wer_that_was_reported_for_it(make_spec, at_hand, store, values):
     spec = make_spec(values={"train.keep_epochs": [2], "train.keep_last": 1, **values})
-    outcome, said = run_trial(spec, store, lambda report: True), at_hand(spec, store).tuning
+    outcome, said = run_trial(spec, store, lambda report: True), at_hand(spec, store).tuned_by
     assert kept_epochs(folder_of(spec, store)) == (2, 4)
     for epoch in (2, 4):
         found = load_epoch(folder_of(spec, store), epoch)

@@ -29,7 +29,7 @@ def prepare(make_spec, store, trained):
         network = student or EncoderNetwork(trial.settings.model, trial.train.features.dimensions, len(alphabet))
         targets = encode_targets(trial.train, alphabet, network.output_lengths)
         strategy = SelfDistillation(trial)
-        strategy.prepare(network, Corpus(trial.train, targets, trial.dev, alphabet, trial.tuning))
+        strategy.prepare(network, Corpus(trial.train, targets, trial.dev, alphabet, trial.tuned_by))
         batch = make_batch(trial.train.features, np.array([5, 0, 3]), targets)
         teacher = load_checkpoint(trained.folder).network()
         with torch.no_grad():
