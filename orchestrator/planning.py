@@ -18,7 +18,7 @@ from search_spaces.checking import plain_message
 from search_spaces.errors import UserError
 from search_spaces.replicates import SEED, fresh_seed
 from search_spaces.schema import StrategySchema
-from search_spaces.scorers import PLAIN
+from search_spaces.scorers import DEFAULT
 from search_spaces.space import Axis, Categorical, Space, Value
 from trainers.data.features import features_key
 from trainers.data.manifest import fingerprint, read_manifest
@@ -52,7 +52,7 @@ def data_fingerprints(campaign: Campaign) -> dict[str, str]:
         found["language_model"] = digest_files(files)
     if campaign.data.tuning is not None:
         found[TUNING] = str(campaign.data.tuning)
-    if campaign.scorer != PLAIN:
+    if campaign.scorer != DEFAULT:
         found[SCORER] = campaign.scorer
     return found
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from search_spaces.axes.section import Section, mistakes_at
-from search_spaces.scorers import PLAIN
+from search_spaces.scorers import DEFAULT
 from search_spaces.sealing import SealedFile
 from search_spaces.space import Space, Value
 
@@ -206,7 +206,7 @@ class Campaign:
     studies: Mapping[str, StudyDefinition]
     baseline: str | None = None
     promotion: PromotionSettings = field(default_factory=PromotionSettings)
-    scorer: str = PLAIN
+    scorer: str = DEFAULT
     changes: Mapping[str, Any] = field(default_factory=dict)
 
     def keeping(self, names: Iterable[str]) -> dict[str, int]:

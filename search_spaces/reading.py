@@ -22,7 +22,7 @@ from search_spaces.checking import Checker, fields_at, find_file, plain_message,
 from search_spaces.errors import CampaignError, Mistake, ScoringError
 from search_spaces.replicates import read_confirm
 from search_spaces.schema import Catalogue
-from search_spaces.scorers import PLAIN, parse_scorer
+from search_spaces.scorers import DEFAULT, parse_scorer
 from search_spaces.sealing import SealedFile
 from search_spaces.source import Place, read_source
 from search_spaces.study_reading import read_study
@@ -58,7 +58,7 @@ def read_campaign(path: Path, catalogue: Catalogue | None = None, changes: Mappi
     if baseline is not None and baseline not in written:
         check.add(("baseline",), unknown_name("study", str(baseline), written))
     promotion = _read_promotion(check, root.get("promotion", {}))
-    scorer = _read_scorer(check, root.get("scorer", PLAIN))
+    scorer = _read_scorer(check, root.get("scorer", DEFAULT))
     if check.mistakes or data is None:
         raise CampaignError(path, check.mistakes)
     return Campaign(name, path, data, settings, studies, baseline, promotion, scorer, changes or {})
@@ -130,7 +130,7 @@ def _read_scorer(check: Checker, value: Any) -> str:
         _, characters, _ = parse_scorer(str(value))
     except ScoringError as error:
         check.add(("scorer",), str(error))
-        return PLAIN
+        return DEFAULT
     if characters:
         check.add(("scorer",), f"compares words: a campaign is decided by its word error rate; got {value!r}")
     return str(value)

@@ -6,9 +6,9 @@ usually called) or ``levenshtein-1/characters/nfc-1``. It holds versions, and st
 
 from search_spaces.errors import ScoringError
 
-PLAIN = "levenshtein-1"
-"""Words compared as they are."""
-ALIGNMENTS = (PLAIN, "sclite-1", "sclite_optional-1")
+DEFAULT = "levenshtein-1"
+"""Words compared as they are: the scorer of a campaign that names none."""
+ALIGNMENTS = (DEFAULT, "sclite-1", "sclite_optional-1")
 NORMALISERS = ("fold-1", "nfc-1", "phoenix2014-1", "phoenix2014_words-1", "punctuation-1")
 CHARACTERS = "characters"
 

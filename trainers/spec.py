@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from search_spaces.axes.decoding import FILE_SETTINGS
-from search_spaces.scorers import PLAIN
+from search_spaces.scorers import DEFAULT
 from trainers.artifacts import Score
 from trainers.combining.report import EnsembleReport
 from trainers.store import code_digest, digest
@@ -108,7 +108,7 @@ class TrialSpec:
     @property
     def scorer(self) -> str:
         """Name of the scorer that counts the trial's errors."""
-        return self.data.get(SCORER, PLAIN)
+        return self.data.get(SCORER, DEFAULT)
 
     @property
     def key(self) -> str:

@@ -24,11 +24,11 @@ def command(manifest: Path, model: str, campaign: str | None, workers: int, scor
     from orchestrator.listening import listening, say_alone, say_unknown_rate
     from orchestrator.systems import find_system
     from orchestrator.tables import percent
-    from search_spaces.scorers import PLAIN
+    from search_spaces.scorers import DEFAULT
     from trainers.scoring.scorer import find_scorer
 
     system = find_system(model, campaign)
-    counting = find_scorer(scorer or str(system.provenance.get("scorer", PLAIN)))
+    counting = find_scorer(scorer or str(system.provenance.get("scorer", DEFAULT)))
     say_unknown_rate(system)
     with listening() as progress:
         found = evaluate(system, manifest, progress, workers, counting)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from search_spaces.scorers import PLAIN
+from search_spaces.scorers import DEFAULT
 
 _PATH = click.Path(path_type=Path)
 
@@ -16,7 +16,7 @@ _PATH = click.Path(path_type=Path)
     "--scorer",
     "name",
     metavar="NAME",
-    default=PLAIN,
+    default=DEFAULT,
     show_default=True,
     help="How errors are counted: sclite-1/fold-1 as sclite does, sclite_optional-1/fold-1 as with its option -D.",
 )

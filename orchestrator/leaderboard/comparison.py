@@ -21,7 +21,7 @@ import numpy as np
 
 from orchestrator.leaderboard.evidence import Evidence
 from search_spaces.errors import ScoringError
-from search_spaces.scorers import PLAIN
+from search_spaces.scorers import DEFAULT
 from trainers.outcomes import UtteranceErrors
 from trainers.scoring.bootstrap import Difference, bootstrap_difference
 from trainers.scoring.matched_pairs import MatchedPairs, matched_pairs
@@ -108,7 +108,7 @@ def compare(
             )
         else:
             pair = (one, evidence[baseline]), (flatteries.get(name), flatteries.get(baseline))
-            scorer = scorers.get(name, PLAIN), scorers.get(baseline, PLAIN)
+            scorer = scorers.get(name, DEFAULT), scorers.get(baseline, DEFAULT)
             found[name] = _test(*pair[0], *pair[1], scorer, speakers)
     return _decide(found)
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from search_spaces.errors import DataError, Mistake, ScoringError
-from search_spaces.scorers import PLAIN
+from search_spaces.scorers import DEFAULT
 from trainers.scoring.scorer import Scorer
 
 
@@ -32,7 +32,7 @@ def check_notation(path: Path, references: Iterable[tuple[int, str]], scorer: Sc
             braced.append(line)
     if mistakes:
         raise DataError(path, mistakes)
-    if braced and (scorer.alignment == PLAIN or scorer.characters):
+    if braced and (scorer.alignment == DEFAULT or scorer.characters):
         return [
             f"line {braced[0]} of {path} holds wordings in braces, which {scorer.name} takes for words; "
             "scorer sclite-1 scores the one that fits"

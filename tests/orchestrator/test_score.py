@@ -11,7 +11,7 @@ from rich.cells import cell_len
 from orchestrator.report.error_analysis import Aligned
 from orchestrator.scoring.display import aligned
 from orchestrator.scoring.references import read_references
-from search_spaces.scorers import PLAIN
+from search_spaces.scorers import DEFAULT
 from tests.trainers.nist import GOLDENS, SYSTEMS, golden_counts, needs_sclite
 from tests.trainers.nist import matched_pairs as printed_pairs
 from trainers.artifacts import Score
@@ -148,7 +148,7 @@ def test_a_tie_says_what_the_set_can_show(call, scored):
 
 
 def test_without_a_name_the_scorer_is_that_of_records(scored):
-    assert scored(REFERENCE, of("char"))["scorer"] == PLAIN
+    assert scored(REFERENCE, of("char"))["scorer"] == DEFAULT
 
 
 def test_characters_have_a_rate_of_their_own_name(call, scored):
@@ -171,7 +171,7 @@ def test_speakers_are_drawn_together(scored):
     (plain,) = scored(REFERENCE, of("char"))["systems"]
     (whole,) = scored(REFERENCE, of("char"), "--speakers")["systems"]
     references, texts = read_trn(REFERENCE), read_trn(of("char"))
-    scores = [find_scorer(PLAIN).score(text, texts[name]) for name, text in references.items()]
+    scores = [find_scorer(DEFAULT).score(text, texts[name]) for name, text in references.items()]
     errors, words = [one.errors for one in scores], [one.words for one in scores]
     expected = bootstrap_rate(errors, words, [name.split("-")[0] for name in references])
     assert (whole["wer_low"], whole["wer_high"]) == (expected.low, expected.high)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from orchestrator.record import TrialState
 from orchestrator.surface import errors_in, find_surface, within_noise
-from search_spaces.scorers import PLAIN
+from search_spaces.scorers import DEFAULT
 from search_spaces.space import Axis, Categorical, Float, Int, Space
 from tests.orchestrator.made_surface import ALPHA, BEAM, BETA, SPACE, UTTERANCES, WIDER, Study
 from trainers.artifacts import Hypothesis
@@ -207,7 +207,7 @@ def test_errors_are_read_from_the_outcomes_in_the_store(store):
     trial = replace(study.trials[0], key="k")
     references = {"u": "A B", "v": "C"}
     found = [Hypothesis("u", "A"), Hypothesis("v", "C")]
-    store.entry("outcomes", "k", lambda folder: write_outcome(folder, TrialOutcome(scorer=PLAIN), found, references))
+    store.entry("outcomes", "k", lambda folder: write_outcome(folder, TrialOutcome(scorer=DEFAULT), found, references))
     read = errors_in(store)(trial)
     assert (read.ids, read.errors.tolist(), read.words.tolist()) == (("u", "v"), [1, 0], [2, 1])
 
