@@ -27,7 +27,7 @@ def check_notation(path: Path, references: Iterable[tuple[int, str]], scorer: Sc
         try:
             scorer.align(text, "")
         except ScoringError as error:
-            mistakes.append(Mistake(line, "text", f"cannot be scored by {scorer.name}: {error}"))
+            mistakes.append(Mistake(line, "", f"cannot be scored by {scorer.name}: {error}"))
         if "{" in text.split():
             braced.append(line)
     if mistakes:

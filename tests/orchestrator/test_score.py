@@ -313,7 +313,7 @@ BAD = {
     "a wording that is not closed": (
         {"said.trn": "A (a-0)\nA { B / C (a-1)\n"},
         ("--scorer", "sclite-1"),
-        "said.trn: 1 mistake\n  line 2: a brace is opened and not closed",
+        "said.trn: 1 mistake\n  line 2: cannot be scored by sclite-1: a brace is opened and not closed",
     ),
     "references without a word": ({"said.trn": "(a-1)\n"}, (), "the references hold no word"),
     "an id that comes twice": ({"heard.trn": "A (a-1)\nB (a-1)\n"}, (), "line 2: names a-1 again, first on line 1"),
@@ -349,7 +349,7 @@ FORMS = {
     ),
     "a wrong wording in stm": (
         {"said.stm": ";;\nr 1 s 0 2 <o> A / B\n", "heard.ctm": CTM},
-        "said.stm: 1 mistake\n  line 2: reference 'A / B': / stands outside of braces",
+        "said.stm: 1 mistake\n  line 2: cannot be scored by sclite-1: reference 'A / B': / stands outside of braces",
     ),
     "no ctm": ({"said.stm": STM, "heard.ctm": CTM + "r 1 x 0.5 A\n"}, "heard.ctm: 1 mistake\n  line 2: begin 'x'"),
     "an empty ctm": ({"said.stm": STM, "heard.ctm": ""}, "heard.ctm: 1 mistake\n  holds no word"),

@@ -168,10 +168,10 @@ def test_references_that_the_scorer_cannot_read_are_refused_before_anything_runs
     (folder / "tiny.yaml").rename(folder / "other.yaml")
     status, said = call("run", "other/baseline")
     assert status == 2
-    assert f"line 3: text: cannot be scored by {SCORER}: " in said.err
+    assert f"line 3: cannot be scored by {SCORER}: " in said.err
     assert "other" not in {path.name for path in (folder / "mlruns/champions").iterdir()}
     status, said = call("evaluate", dev, "--campaign", "tiny")
-    assert (status, "line 3: text: cannot be scored" in said.err) == (2, True)
+    assert (status, "line 3: cannot be scored" in said.err) == (2, True)
 
 
 def test_every_normaliser_that_can_be_named_exists():

@@ -48,7 +48,10 @@ ONE_MISTAKE = {
     "an unknown key at the top": (
         "featurs: {bands: 40}\n" + STUDIES,
         "line 3: featurs: ",
-        ["unknown key 'featurs'; did you mean 'features'?", "valid: campaign, data, baseline, promotion, keep,"],
+        [
+            "unknown key 'featurs'; did you mean 'features'?",
+            "valid: campaign, data, scorer, baseline, promotion, keep,",
+        ],
     ),
     "an unknown key in a section": (
         "train:\n  epochs: 3\n  leraning_rate: 1\n" + STUDIES,
@@ -568,7 +571,7 @@ def test_a_mistake_in_the_head_is_named_once(mistakes, head, place, words):
 
 @pytest.mark.parametrize("text", ["", "- a\n- b\n", "just text\n", "3\n"])
 def test_a_file_that_is_no_mapping_is_told_its_keys(mistakes, text):
-    keys = "campaign, data, baseline, promotion, keep, confirm, studies"
+    keys = "campaign, data, scorer, baseline, promotion, keep, confirm, studies"
     assert mistakes(text) == [f"line 1: a campaign is a mapping with the keys {keys}"]
 
 
