@@ -12,7 +12,9 @@ import click
 @click.option("--model", default="champion", show_default=True, help="The champion, or the folder of a system.")
 @click.option("--campaign", help="Whose champion; needed where several have one.")
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes that search.")
-@click.option("--scorer", help="What counts the errors; that of the system's campaign unless it is given.")
+@click.option(
+    "--scorer", metavar="NAME", help="What counts the errors; that of the system's campaign unless it is given."
+)
 @click.option("--json", "as_json", is_flag=True, help="For a program.")
 def command(manifest: Path, model: str, campaign: str | None, workers: int, scorer: str | None, as_json: bool) -> int:
     """Measure the WER of the champion on a set with transcripts.
@@ -40,6 +42,7 @@ def command(manifest: Path, model: str, campaign: str | None, workers: int, scor
         entry = {"manifest": str(manifest), "utterances": found.utterances, "wer": score.wer, **asdict(score)}
         click.echo(json.dumps({**entry, "errors": score.errors, "scorer": counting.name}, indent=1))
         return 0
-    click.echo(f"WER {percent(score.wer)}: {score.errors} errors in {score.words} words, {found.utterances} utterances")
+    counted = f"{score.errors} errors in {score.words} {counting.units}, {found.utterances} utterances"
+    click.echo(f"{counting.rate} {percent(score.wer)}: {counted}")
     click.echo(f"{score.substitutions} substituted, {score.deletions} deleted, {score.insertions} inserted")
     return 0

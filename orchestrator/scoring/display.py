@@ -93,7 +93,7 @@ def shown(systems: Sequence[ScoredSystem], scorer: Scorer, drawn: str) -> Render
     """
     if len(systems) == 1:
         return Group(*map(Text, _of_one(systems[0], scorer, drawn)))
-    columns = {_rate_of(scorer) if name == "WER" else name: side for name, side in _COLUMNS.items()}
+    columns = {scorer.rate if name == "WER" else name: side for name, side in _COLUMNS.items()}
     table = plain_table(columns, [_cells(_row(system)) for system in systems])
     table.columns[0].overflow = "fold"  # a path that is cut tells nothing apart
     legend = (
@@ -103,32 +103,24 @@ def shown(systems: Sequence[ScoredSystem], scorer: Scorer, drawn: str) -> Render
     return Group(table, Text(legend, style="dim"), *map(Text, _of_several(systems, scorer)))
 
 
-def _rate_of(scorer: Scorer) -> str:
-    return "CER" if scorer.characters else "WER"
-
-
-def _units(scorer: Scorer) -> str:
-    return "characters" if scorer.characters else "words"
-
-
 def _of_one(system: ScoredSystem, scorer: Scorer, drawn: str) -> Iterator[str]:
     score, rate = system.score, system.rate
     missing = f"too few {drawn}" if score.errors else "nothing is wrong"
     interval = f"95 % interval {rate.low:.1f} to {rate.high:.1f}" if rate else f"no interval: {missing}"
-    yield f"{_rate_of(scorer)} {percent(score.wer)} ({interval}), scorer {scorer.name}"
-    yield f"{score.errors} errors in {score.words} {_units(scorer)}, {len(system.errors.ids)} utterances"
+    yield f"{scorer.rate} {percent(score.wer)} ({interval}), scorer {scorer.name}"
+    yield f"{score.errors} errors in {score.words} {scorer.units}, {len(system.errors.ids)} utterances"
     yield f"{score.substitutions} substituted, {score.deletions} deleted, {score.insertions} inserted"
     if 0 < score.wer < 100:
         points = detectable_difference(difference_error_of_counts(score), LEVEL)
         yield (
             f"Another system must differ by about {points:.1f} points to be told from it in 80 of 100 cases, if "
-            f"{_units(scorer)} are wrong independently."
+            f"{scorer.units} are wrong independently."
         )
 
 
 def _of_several(systems: Sequence[ScoredSystem], scorer: Scorer) -> Iterator[str]:
     first = systems[0]
-    yield f"{first.score.words} reference {_units(scorer)}, {len(first.errors.ids)} utterances, scorer {scorer.name}"
+    yield f"{first.score.words} reference {scorer.units}, {len(first.errors.ids)} utterances, scorer {scorer.name}"
     for system in systems[1:]:
         yield _verdict(system, first.name, scorer)
         if system.comparison.difference is not None and system.comparison.matched_pairs is None:
@@ -143,7 +135,7 @@ def _verdict(system: ScoredSystem, first: str, scorer: Scorer) -> str:
     if difference is None or compared.adjusted is None:
         return f"{system.name} is not tested: {compared.reason}"
     if compared.verdict is Verdict.TIE:
-        words = f"{system.score.words} {_units(scorer)}"
+        words = f"{system.score.words} {scorer.units}"
         told = f"{system.name} and {first} tie: their difference is no more than noise"
         if compared.detectable is None:
             return told
@@ -154,7 +146,7 @@ def _verdict(system: ScoredSystem, first: str, scorer: Scorer) -> str:
     lower = difference.points < 0
     ends = (-difference.high, -difference.low) if lower else (difference.low, difference.high)
     return (
-        f"{system.name} is {compared.verdict.value} than {first}: {_rate_of(scorer)} {abs(difference.points):.1f} "
+        f"{system.name} is {compared.verdict.value} than {first}: {scorer.rate} {abs(difference.points):.1f} "
         f"points {'lower' if lower else 'higher'} ({ends[0]:.1f} to {ends[1]:.1f}), p {probability(compared.adjusted)}"
     )
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -120,6 +121,11 @@ def test_the_champion_is_evaluated_by_its_campaign_s_scorer_unless_another_is_na
     assert (own["scorer"], other["scorer"]) == (SCORER, PLAIN.name)
     assert own["wer"] == json.loads((folder / "mlruns/champions/tiny/provenance.json").read_text())["dev_wer"]
     assert other["wer"] > own["wer"]
+    status, said = call("evaluate", dev, "--campaign", "tiny", "--scorer", "levenshtein-1/characters/fold-1")
+    assert (status, re.match(r"CER [\d.]+ %: \d+ errors in \d+ characters, 6 utterances\n", said.out) is None) == (
+        0,
+        False,
+    )
     status, said = call("evaluate", dev, "--campaign", "tiny", "--scorer", "wer")
     assert (status, "no scorer is called 'wer'; there are levenshtein-1, sclite-1" in said.err) == (2, True)
 

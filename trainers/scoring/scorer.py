@@ -45,6 +45,16 @@ class Scorer:
         parts = self.alignment, CHARACTERS if self.characters else "", self.normaliser.name
         return "/".join(filter(None, parts))
 
+    @property
+    def rate(self) -> str:
+        """What the rate of its errors is called."""
+        return "CER" if self.characters else "WER"
+
+    @property
+    def units(self) -> str:
+        """What it counts."""
+        return "characters" if self.characters else "words"
+
     def score(self, reference: str, hypothesis: str) -> Score:
         """The errors of one utterance.
 
