@@ -43,6 +43,7 @@ from trainers.decoding.language_model import LanguageModelFiles, build_language_
 from trainers.decoding.searching import search_set
 from trainers.decoding.text_scores import TextScorer
 from trainers.fusion import find_rule, rule_names
+from trainers.scoring.references import References
 from trainers.scoring.scorer import PLAIN
 from trainers.store import Store
 
@@ -116,7 +117,7 @@ def speed(members: Sequence[Member], turns: int) -> None:
 def sweep(members: Sequence[Member], evidence: Evidence, references: Sequence[str]) -> None:
     """Print how long many points over one table take."""
     table = evidence.table(Pool.of(members), 30)
-    errors = table.errors(dict(zip(table.ids, references, strict=True)))
+    errors = table.errors(References(dict(zip(table.ids, references, strict=True))))
     rng = np.random.default_rng(0)
     began = time.process_time()
     best = table.best(rng.random((POINTS, len(members))), rng.random(POINTS), 3 * rng.random(POINTS))

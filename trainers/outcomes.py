@@ -38,13 +38,12 @@ class UtteranceErrors:
     texts: tuple[tuple[str, str], ...] = ()
 
     def comparable(self, other: "UtteranceErrors") -> bool:
-        """Whether another system was scored on the same utterances with references of the same lengths."""
-        return self.ids == other.ids and np.array_equal(self.words, other.words)
+        """Whether another system was scored on the same utterances with the same references.
 
-    def same_references(self, other: "UtteranceErrors") -> bool:
-        """Whether another system was scored with the same references; of several wordings it may have fitted others."""
-        alike = bool(self.texts) and self.references == other.references
-        return self.comparable(other) or (self.ids == other.ids and alike)
+        Of several wordings of a reference it may have fitted another one; without texts the lengths tell.
+        """
+        alike = self.references == other.references if self.texts else np.array_equal(self.words, other.words)
+        return self.ids == other.ids and alike
 
     @property
     def references(self) -> tuple[str, ...]:

@@ -240,6 +240,13 @@ def test_systems_that_fit_other_wordings_are_compared_each_by_the_words_it_was_s
     assert found.matched_pairs is None
 
 
+def test_references_of_equal_lengths_that_say_something_else_are_not_compared():
+    base = recognised(BASE)
+    changed = (("y " + base.texts[0][0].partition(" ")[2], base.texts[0][1]), *base.texts[1:])
+    found = compare({"base": Evidence(base), "one": Evidence(replace(base, texts=changed))}, {}, "base")["one"]
+    assert (found.verdict, found.reason) == (Verdict.NOT_TESTED, "the baseline was scored on other utterances")
+
+
 @pytest.mark.parametrize(("hypothesis", "held"), [((13.0, 15.0), "yes"), ((1.0, 3.0), "no"), ((15.0, 17.0), "open")])
 def test_a_hypothesis_is_held_against_the_corrected_wer_and_its_interval(hypothesis, held):
     evidence = {"base": alone(BASE), "one": alone(BETTER)}
