@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
 from search_spaces.errors import UserError
@@ -153,7 +154,7 @@ class TrialRecord:
         return seed if isinstance(seed, int) else None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots, so that what is asked again and again is found once
 class StudyRecord:
     """One study and its trials.
 
@@ -187,7 +188,7 @@ class StudyRecord:
     confirm: Mapping[str, int] = field(default_factory=dict)
     confirmations: int = 0
 
-    @property
+    @cached_property
     def searched(self) -> tuple[TrialRecord, ...]:
         """The trials of the search: all but those that confirm."""
         return tuple(trial for trial in self.trials if trial.confirms is None)
@@ -207,13 +208,13 @@ class StudyRecord:
         """How many trials have ended."""
         return sum(trial.state.finished for trial in self.trials)
 
-    @property
+    @cached_property
     def best(self) -> TrialRecord | None:
         """The complete trial of the search of the lowest dev WER, the earliest of several; None when there is none."""
         complete = [trial for trial in self.searched if trial.dev_wer is not None]
         return min(complete, key=lambda trial: (trial.dev_wer, trial.number), default=None)
 
-    @property
+    @cached_property
     def result(self) -> TrialRecord | None:
         """The trial that stands for the study: the promoted one until a better one comes, then the best."""
         best = self.best
