@@ -141,6 +141,22 @@ def test_a_file_that_is_no_checkpoint_is_refused_with_what_it_is(tmp_path, path,
     assert str(path) in str(caught.value)
 
 
+def test_an_archive_that_is_encrypted_is_refused_and_not_a_fault_of_the_program(path, state):
+    torch.save(state, path)
+    content = bytearray(path.read_bytes())
+    for mark, flags in (
+        (b"PK\x03\x04", 6),
+        (b"PK\x01\x02", 8),
+    ):  # of a file in the archive, and of its entry in the list
+        place = content.find(mark)
+        while place >= 0:
+            content[place + flags] |= 1
+            place = content.find(mark, place + 4)
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"is no checkpoint that torch can read, or a part of one: .*encryption"):
+        read_weights(path)
+
+
 def test_broken_safetensors_are_refused(tmp_path):
     (tmp_path / "model.safetensors").write_bytes(b"12345678{}")
     with pytest.raises(CheckpointError, match="cannot be read as safetensors"):

@@ -4,7 +4,6 @@ torch files are read with ``weights_only=True``: a pickle that asks for anything
 refused by name.
 """
 
-import contextlib
 import io
 import pickle
 import pickletools
@@ -20,11 +19,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from search_spaces.errors import CheckpointError
+from search_spaces.errors import CheckpointError, some
 from trainers.checkpoint import refuse_misfit
 
 _WRAPPERS = ("module.", "_orig_mod.")  # of DataParallel, and of torch.compile
 _HARMLESS = re.compile(r"torch(\._utils)?\.\w+$|collections\.OrderedDict$")  # what tensors in containers are made of
+# what reading opcodes ends in: no opcode or none any more, a memo that was not made, no zip or one that is encrypted or
+# cannot be unpacked, no pickle in it, a file that is gone
+_NO_PICKLE = (ValueError, LookupError, zipfile.BadZipFile, NotImplementedError, StopIteration, RuntimeError, OSError)
 
 
 def read_weights(path: Path, part: str = "") -> dict[str, Tensor]:
@@ -47,7 +49,7 @@ def read_weights(path: Path, part: str = "") -> dict[str, Tensor]:
     found = _choose(path, _load(path), part)
     odd = [name for name, weight in found.items() if weight.is_floating_point() and not weight.isfinite().all()]
     if odd:
-        raise CheckpointError(f"{path} holds NaN or infinity in {', '.join(odd[:5])}")
+        raise CheckpointError(f"{path} holds NaN or infinity in {some(odd)}")
     return found
 
 
@@ -67,7 +69,7 @@ def fit_weights(path: Path, network: nn.Module, found: Mapping[str, Tensor], str
     weights = dict(found)
     if strip:
         if not any(name.startswith(strip) for name in weights):
-            raise CheckpointError(f"{path}: no weight's name starts with {strip!r}; they are {_some(weights)}")
+            raise CheckpointError(f"{path}: no weight's name starts with {strip!r}; they are {some(list(weights))}")
         weights = {name.removeprefix(strip): weight for name, weight in weights.items()}
     for prefix in _WRAPPERS:
         if all(name.startswith(prefix) for name in weights) and not any(name.startswith(prefix) for name in wanted):
@@ -106,31 +108,27 @@ def _asked(path: Path, refusal: str) -> str:
     named = re.search(r"GLOBAL ([\w.]+)", refusal)
     if named:
         return named[1]
-    # the file is refused in any case, and this only says why: where its bytes are no pickle, no zip, or of a kind that
-    # cannot be unpacked, there is nothing more to say
-    with contextlib.suppress(ValueError, OSError, LookupError, StopIteration, zipfile.BadZipFile, NotImplementedError):
-        stream = _pickles_in(path)
-        while True:  # an old file of torch is several pickles in a row; what is behind the last is none
-            for found in _globals(stream):
-                if not _HARMLESS.match(found):
-                    return found
-    return ""
+    try:
+        return next((found for found in _globals(_pickles_in(path)) if not _HARMLESS.match(found)), "")
+    except _NO_PICKLE:
+        return ""  # it is refused all the same, with what torch says of it
 
 
 def _globals(stream: BinaryIO) -> Iterator[str]:
-    """Names of the globals that the next pickle of a stream would import."""
-    texts: list[str] = []
-    memo: list[Any] = []
-    latest: Any = None
-    for opcode, argument, _ in pickletools.genops(stream):
-        if opcode.name == "STACK_GLOBAL":
-            yield ".".join(texts[-2:])
-        if opcode.name == "MEMOIZE":
-            memo.append(latest)
-        recalled = opcode.name in ("BINGET", "LONG_BINGET") and isinstance(argument, int)
-        latest = memo[int(argument or 0)] if recalled else argument
-        if isinstance(latest, str):
-            texts.append(latest)
+    """Names of the globals that the pickles of a stream would import; an old file of torch is several in a row."""
+    while True:
+        texts: list[str] = []
+        memo: list[Any] = []
+        latest: Any = None
+        for opcode, argument, _ in pickletools.genops(stream):
+            if opcode.name == "STACK_GLOBAL":
+                yield ".".join(texts[-2:])
+            if opcode.name == "MEMOIZE":
+                memo.append(latest)
+            recalled = opcode.name in ("BINGET", "LONG_BINGET") and isinstance(argument, int)
+            latest = memo[int(argument or 0)] if recalled else argument
+            if isinstance(latest, str):
+                texts.append(latest)
 
 
 def _pickles_in(path: Path) -> BinaryIO:
@@ -147,15 +145,15 @@ def _choose(path: Path, value: Any, part: str) -> dict[str, Tensor]:
     held = {str(name): inner for name, inner in value.items() if _is_state(inner)}
     if part:
         if part not in held:
-            raise CheckpointError(f"{path} has no state dict {part!r}; it has {_some(held) or 'none'}")
+            raise CheckpointError(f"{path} has no state dict {part!r}; it has {some(list(held)) or 'none'}")
         return dict(held[part])
     if _is_state(value):
         return dict(value)
     if len(held) == 1:
         return dict(next(iter(held.values())))
     if held:
-        raise CheckpointError(f"{path} holds several state dicts: {_some(held)}; choose one with --part NAME")
-    raise CheckpointError(f"{path} holds no state dict; its keys are {_some(value) or 'none'}")
+        raise CheckpointError(f"{path} holds several state dicts: {some(list(held))}; choose one with --part NAME")
+    raise CheckpointError(f"{path} holds no state dict; its keys are {some(list(map(str, value))) or 'none'}")
 
 
 def _is_state(value: Any) -> bool:
@@ -164,8 +162,3 @@ def _is_state(value: Any) -> bool:
         and bool(value)
         and all(isinstance(name, str) and isinstance(weight, Tensor) for name, weight in value.items())
     )
-
-
-def _some(names: Mapping[Any, Any]) -> str:
-    shown = [str(name) for name in names][:8]
-    return ", ".join(shown) + (" ..." if len(names) > len(shown) else "")

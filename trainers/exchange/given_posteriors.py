@@ -81,7 +81,7 @@ def arrange(matrices: MatrixSet, utterances: Sequence[Utterance], manifest: str)
     if missing:
         said = f"lacks {len(missing)} of the {len(ids)} utterances of {manifest}: {some(missing)}"
         if surplus:
-            said += f"; it has {len(surplus)} others: {some(surplus)}"
+            said += f"; instead it has {some(surplus)}"
         raise DataError(place, [Mistake(0, "", said)])
     notes = (f"{place}: {len(surplus)} utterances are not in {manifest} and left out: {some(surplus)}",)
     chosen = tuple(number for number in numbers if number is not None)
