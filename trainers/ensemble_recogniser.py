@@ -30,7 +30,7 @@ from trainers.decoding.pool import DecoderPool
 from trainers.decoding.text_scores import TextScorer
 from trainers.device import choose_device
 from trainers.emission import emitted, frame_seconds
-from trainers.fusion import find_rule
+from trainers.fusion import plain_rule, read_rule
 from trainers.model.network import Network
 from trainers.recogniser import Recogniser, read_decoder, refuse_workers, write_decoder
 from trainers.store import write_text
@@ -65,7 +65,7 @@ def export_ensemble(
         place.mkdir(parents=True)
         copy_checkpoint(checkpoint, place)
         entries.append({"folder": f"members/{number}", "name": part.name, "weight": part.weight})
-    about = {"rule": rule.name, "settings": rule.settings.model_dump(), "n_best": n_best, "members": entries}
+    about = {**plain_rule(rule), "n_best": n_best, "members": entries}
     write_text(folder / ENSEMBLE, json.dumps(about, indent=2, ensure_ascii=False) + "\n")
     write_decoder(folder, decoding, language_model, provenance)
 
@@ -111,8 +111,7 @@ class EnsembleRecogniser(System):
         decoding, files, provenance = read_decoder(folder)
         try:
             about = json.loads((folder / ENSEMBLE).read_text(encoding="utf-8"))
-            kind = find_rule(about["rule"])
-            rule = kind(kind.Settings.model_validate_json(json.dumps(about["settings"])))
+            rule = read_rule(about)
             members = {entry["name"]: load_checkpoint(folder / entry["folder"]) for entry in about["members"]}
             weights = {entry["name"]: float(entry["weight"]) for entry in about["members"]}
             return cls(members, weights, rule, int(about["n_best"]), decoding, files, provenance)

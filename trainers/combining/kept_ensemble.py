@@ -14,7 +14,7 @@ from search_spaces.errors import CheckpointError
 from trainers.combining.report import EnsembleReport, Part
 from trainers.combining.rule import FusionRule
 from trainers.combining.settings import EnsembleSettings, rule_of
-from trainers.fusion import find_rule
+from trainers.fusion import plain_rule, read_rule
 from trainers.spec import ENSEMBLES
 from trainers.store import Store, digest, write_text
 
@@ -48,8 +48,7 @@ def keep_ensemble(store: Store, report: EnsembleReport, settings: Settings) -> t
     rule = rule_of(settings)
     about: Mapping[str, Any] = {
         "format": _FORMAT,
-        "rule": rule.name,
-        "settings": rule.settings.model_dump(),
+        **plain_rule(rule),
         "n_best": settings.section("ensemble", EnsembleSettings).n_best,
         "members": [asdict(part) for part in report.members],
     }
@@ -72,8 +71,6 @@ def load_ensemble(folder: Path) -> KeptEnsemble:
         found = json.loads(path.read_text(encoding="utf-8"))
         if found["format"] != _FORMAT:
             raise CheckpointError(f"{path} has format {found['format']}; this version reads format {_FORMAT}")
-        kind = find_rule(found["rule"])
-        rule = kind(kind.Settings.model_validate_json(json.dumps(found["settings"])))
-        return KeptEnsemble(rule, int(found["n_best"]), tuple(Part(**part) for part in found["members"]))
+        return KeptEnsemble(read_rule(found), int(found["n_best"]), tuple(Part(**part) for part in found["members"]))
     except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
         raise CheckpointError(f"{path} cannot be read as an ensemble: {error}") from error

@@ -4,8 +4,11 @@
 ``my_rule``.
 """
 
+import json
 import sys
+from collections.abc import Mapping
 from functools import cache
+from typing import Any
 
 from trainers.by_name import class_named, names_in
 from trainers.combining.rule import FusionRule
@@ -26,3 +29,20 @@ def find_rule(name: str) -> type[FusionRule]:
         TypeError: The file does not hold the class that its name promises.
     """
     return class_named(sys.modules[__name__], name, FusionRule, lambda one: one.name, "name is")
+
+
+def plain_rule(rule: FusionRule) -> dict[str, Any]:
+    """A rule with its settings as plain values, from which `read_rule` makes it again."""
+    return {"rule": rule.name, "settings": rule.settings.model_dump()}
+
+
+def read_rule(plain: Mapping[str, Any]) -> FusionRule:
+    """The rule that `plain_rule` wrote; JSON may have made its tuples lists.
+
+    Raises:
+        ImportError: There is no such rule.
+        ValueError: It does not take these settings.
+        KeyError: Something is missing.
+    """
+    kind = find_rule(plain["rule"])
+    return kind(kind.Settings.model_validate_json(json.dumps(plain["settings"])))

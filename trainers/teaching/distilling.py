@@ -30,11 +30,12 @@ from trainers.losses.guided import guided_loss
 from trainers.losses.sequence import sequence_loss
 from trainers.losses.span import span_loss
 from trainers.model.network import Network
+from trainers.source import open_source
 from trainers.strategy import TrainingStrategy
-from trainers.teaching.ensemble_teacher import Averaged, Rescored
+from trainers.teaching.ensemble_teacher import Committee, HypothesisTeacher, MeanFrames
 from trainers.teaching.frames import TeacherFrames
 from trainers.teaching.hypotheses import TeacherHypotheses
-from trainers.teaching.teacher import NEED, SingleTeacher, Teacher
+from trainers.teaching.teacher import NEED, FrameTeacher, Teacher
 from trainers.trial import Trial
 
 
@@ -101,10 +102,11 @@ def open_teacher(trial: Trial) -> Teacher:
         CheckpointError: It cannot be read.
     """
     (ingredient,) = trial.spec.needs[NEED.name]
+    name, store = ingredient.title, trial.store
     if not (ingredient.folder / DESCRIPTION).is_file():
-        return SingleTeacher(trial, ingredient)
+        return FrameTeacher(name, store, open_source(trial, ingredient))
     kept = load_ensemble(ingredient.folder)
     if isinstance(kept.rule, PosteriorRule):
-        return Averaged(trial, ingredient.title, kept, kept.rule)
+        return FrameTeacher(name, store, MeanFrames(Committee(trial, kept), kept.rule))
     assert isinstance(kept.rule, HypothesisRule)  # a rule of weights makes one network
-    return Rescored(trial, ingredient.title, kept, kept.rule)
+    return HypothesisTeacher(trial, name, kept, kept.rule)

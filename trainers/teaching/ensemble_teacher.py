@@ -4,13 +4,13 @@ Its members read the training set, each once and kept as any teacher's posterior
 ensemble's own rule and weights, by acoustic scores alone: a language model that has read the transcripts would only
 repeat them.
 
-============  ======================================================================================================
-`Averaged`    a rule of posteriors: the mean of the frames teaches at every level. Members that were trained apart do
-              not spike on the same frames, and then the mean is mostly blank; those that were all guided by one
-              teacher do (Kurata & Audhkhasi 2019)
-`Rescored`    a rule of hypotheses: its best hypotheses teach, at the level ``sequence`` alone. Members may differ from
-              one another and from the student in units and in frame rate
-============  ======================================================================================================
+===================  ===============================================================================================
+`MeanFrames`         a rule of posteriors: the mean of the frames teaches at every level. Members that were trained
+                     apart do not spike on the same frames, and then the mean is mostly blank; those that were all
+                     guided by one teacher do (Kurata & Audhkhasi 2019)
+`HypothesisTeacher`  a rule of hypotheses: its best hypotheses teach, at the level ``sequence`` alone. Members may
+                     differ from one another and from the student in units and in frame rate
+===================  ===============================================================================================
 """
 
 from collections.abc import Iterator, Sequence
@@ -29,12 +29,13 @@ from trainers.combining.members import Member, Pool
 from trainers.combining.report import Part
 from trainers.combining.rule import HypothesisRule, PosteriorRule, RescoringSettings
 from trainers.data.labels import Alphabet
+from trainers.fusion import plain_rule
 from trainers.source import open_source
 from trainers.spec import IMPORTED_POSTERIORS, Ingredient
 from trainers.store import digest
 from trainers.teaching.n_best import Lists, keep_lists, n_best_lists
 from trainers.teaching.teacher import Teacher
-from trainers.teaching.top_posteriors import TopPosteriors, top_posteriors
+from trainers.teaching.top_posteriors import Emitter, TopPosteriors, top_posteriors
 from trainers.trial import Split, Trial
 
 _TOGETHER = 32  # utterances of which all members' frames are in memory at once
@@ -51,14 +52,14 @@ class Committee:
     Attributes:
         sources: Where each member's posteriors come from, by name.
         heard: What they say, by name.
-        key: Of all of it together.
+        key: Of all of it together, weights included.
     """
 
     def __init__(self, trial: Trial, kept: KeptEnsemble) -> None:
         self.sources = {part.name: open_source(trial, _member(trial, part)) for part in kept.parts}
         self.heard = {name: top_posteriors(trial.store, source, "train") for name, source in self.sources.items()}
-        self.key = digest([_FORMAT, {name: top.key for name, top in self.heard.items()}])
         self._weights = {part.name: part.weight for part in kept.parts}
+        self.key = digest([_FORMAT, self._weights, {name: top.key for name, top in self.heard.items()}])
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -90,65 +91,45 @@ class Committee:
             yield np.array(part), Pool.of(members)
 
 
-class Averaged(Teacher):
-    """A mean of frames.
+class MeanFrames(Emitter):
+    """What a rule of posteriors makes of the members' frames of the training set; there is no other split.
 
     Args:
-        trial: The student's trial.
-        name: What messages call it.
-        kept: The ensemble.
-        rule: Its rule.
+        committee: The members.
+        rule: The rule.
     """
 
-    def __init__(self, trial: Trial, name: str, kept: KeptEnsemble, rule: PosteriorRule) -> None:
-        self.name = name
-        self._store = trial.store
-        self._mean = _Mean(Committee(trial, kept), kept, rule)
-
-    @property
-    def alphabet(self) -> Alphabet:
-        """That of the mean."""
-        return self._mean.alphabet
-
-    def posteriors(self) -> TopPosteriors:
-        """The mean of every frame."""
-        return top_posteriors(self._store, self._mean, "train")
-
-    def n_best(self, count: int) -> Lists:
-        """The likeliest hypotheses under the mean."""
-        return n_best_lists(self._store, self.posteriors(), self.alphabet, count)
-
-
-class _Mean:
-    """The frames of a rule of posteriors, as `top_posteriors` asks for them; `split` is always the training set."""
-
-    def __init__(self, committee: Committee, kept: KeptEnsemble, rule: PosteriorRule) -> None:
+    def __init__(self, committee: Committee, rule: PosteriorRule) -> None:
         self._committee = committee
         self._rule = rule
-        self._about = [rule.name, rule.settings.model_dump(), [(part.name, part.weight) for part in kept.parts]]
 
     @property
     def alphabet(self) -> Alphabet:
+        """That of the first member by name, as the rule has it."""
         return self._committee.sources[min(self._committee.sources)].alphabet
 
     def posteriors_key(self, split: Split) -> str:
-        return digest([self._about, self._committee.key])
+        """Key of the mean."""
+        return digest([plain_rule(self._rule), self._committee.key])
 
     def ids(self, split: Split) -> tuple[str, ...]:
+        """The utterances, in the order of the manifest."""
         return self._committee.ids
 
     def lengths(self, split: Split) -> NDArray[np.int64]:
+        """Frames of every utterance, (utterances,): those of any member."""
         lengths: NDArray[np.int64] = np.diff(next(iter(self._committee.heard.values())).offsets)
         return lengths
 
     def batches(self, split: Split) -> Iterator[tuple[NDArray[np.int64], Tensor, Tensor]]:
+        """One utterance after the other."""
         for indices, pool in self._committee.pools():
             found = self._rule.fuse(pool)
             for index, frames in zip(indices, found, strict=True):
                 yield np.array([index]), torch.from_numpy(frames[None]), torch.tensor([len(frames)])
 
 
-class Rescored(Teacher):
+class HypothesisTeacher(Teacher):
     """What a rule of hypotheses makes of the members' lists.
 
     Args:
@@ -160,9 +141,8 @@ class Rescored(Teacher):
 
     def __init__(self, trial: Trial, name: str, kept: KeptEnsemble, rule: HypothesisRule) -> None:
         self.name = name
-        self._store = trial.store
+        self._trial = trial
         self._kept = kept
-        self._committee = Committee(trial, kept)
         settings = rule.settings
         if isinstance(settings, RescoringSettings):
             settings = settings.model_copy(update={"alpha": 0.0, "beta": 0.0})
@@ -179,14 +159,13 @@ class Rescored(Teacher):
 
     def n_best(self, count: int) -> Lists:
         """The rule's best hypotheses."""
-        members = [(part.name, part.weight) for part in self._kept.parts]
-        about = [_FORMAT, self._rule.name, self._rule.settings.model_dump(), self._kept.n_best, members, count]
-        return keep_lists(self._store, digest([about, self._committee.key]), lambda: self._search(count))
+        committee, kept = Committee(self._trial, self._kept), self._kept.n_best
+        key = digest([_FORMAT, plain_rule(self._rule), kept, count, committee.key])
+        return keep_lists(self._trial.store, key, lambda: self._search(committee, count))
 
-    def _search(self, count: int) -> Iterator[list[Hypothesis]]:
-        committee = self._committee
+    def _search(self, committee: Committee, count: int) -> Iterator[list[Hypothesis]]:
         lists = {
-            name: n_best_lists(self._store, top, committee.sources[name].alphabet, self._kept.n_best)
+            name: n_best_lists(self._trial.store, top, committee.sources[name].alphabet, self._kept.n_best)
             for name, top in committee.heard.items()
         }
         for _, pool in committee.pools(lists):

@@ -8,11 +8,9 @@ from search_spaces.schema import Need
 from trainers.artifacts import Hypothesis
 from trainers.checkpoint import Checkpoint
 from trainers.data.labels import Alphabet
-from trainers.source import open_source
-from trainers.spec import Ingredient
+from trainers.store import Store
 from trainers.teaching.n_best import n_best_lists
-from trainers.teaching.top_posteriors import TopPosteriors, top_posteriors
-from trainers.trial import Trial
+from trainers.teaching.top_posteriors import Emitter, TopPosteriors, top_posteriors
 
 NEED = Need("teacher", "the study whose promoted checkpoint teaches, or a checkpoint's folder")
 
@@ -52,26 +50,27 @@ class Teacher(ABC):
         """
 
 
-class SingleTeacher(Teacher):
-    """One network, or posteriors that were imported.
+class FrameTeacher(Teacher):
+    """Whatever says something of frames: a network, posteriors that were imported, a mean of several.
 
     Args:
-        trial: The student's trial.
-        ingredient: The teacher.
+        name: What messages call it.
+        store: Where what it says is kept.
+        source: Where its posteriors come from.
     """
 
-    def __init__(self, trial: Trial, ingredient: Ingredient) -> None:
-        self.name = ingredient.title
-        self._store = trial.store
-        self._source = open_source(trial, ingredient)
+    def __init__(self, name: str, store: Store, source: Emitter) -> None:
+        self.name = name
+        self._store = store
+        self._source = source
 
     @property
     def alphabet(self) -> Alphabet:
-        """The network's."""
+        """The source's."""
         return self._source.alphabet
 
     def posteriors(self) -> TopPosteriors:
-        """What the network says of every frame."""
+        """What the source says of every frame."""
         return top_posteriors(self._store, self._source, "train")
 
     def n_best(self, count: int) -> list[list[Hypothesis]]:
