@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.overlap import refuse_test_set
-from orchestrator.scoring.notation import check_notation
 from search_spaces.errors import DataError, Mistake
 from trainers.artifacts import Score, Utterance
 from trainers.data.manifest import read_manifest
+from trainers.scoring.notation import check_notation
 from trainers.scoring.scorer import PLAIN, Scorer
 from trainers.system import System
 from trainers.transcription import Failure, transcribe

@@ -3,8 +3,8 @@
 from search_spaces.campaign import Campaign
 from search_spaces.errors import CampaignError, Mistake
 from search_spaces.source import read_source
-from trainers.data.manifest import read_manifest
 from trainers.data.parting import transcripts
+from trainers.trial import read_texts
 
 
 def parts_of_dev(campaign: Campaign) -> str:
@@ -20,7 +20,7 @@ def parts_of_dev(campaign: Campaign) -> str:
     share = campaign.data.tuning
     if share is None:
         return ""
-    dev = read_manifest(campaign.data.dev)
+    dev = read_texts(campaign.data.dev)
     tuning, selection = transcripts(dev, share, "tuning"), transcripts(dev, share, "selection")
     for part, task in ((tuning, "tune"), (selection, "judge")):
         if not any(part.values()):

@@ -7,7 +7,6 @@ from orchestrator.language_models import prepare_language_models
 from orchestrator.overlap import check_test_set
 from orchestrator.parting import parts_of_dev
 from orchestrator.planning import base_settings, data_fingerprints, model_points, replicated_study
-from orchestrator.scoring.notation import check_notation
 from orchestrator.start import outside_ingredient, schema_of
 from search_spaces.axes.features import FeatureSettings
 from search_spaces.axes.settings import Settings
@@ -20,6 +19,7 @@ from trainers.data.sets import UtteranceSet, encode_targets, load_set, unseen_wo
 from trainers.model.build import build_network
 from trainers.model.contract import check_contract
 from trainers.model.own import OwnNetwork
+from trainers.scoring.notation import check_notation
 from trainers.scoring.scorer import find_scorer
 from trainers.store import Store
 

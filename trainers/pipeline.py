@@ -7,13 +7,12 @@ from typing import Any
 
 from search_spaces.axes.settings import Settings, with_sections
 from trainers.artifacts import Hypothesis
-from trainers.data.manifest import read_manifest
 from trainers.data.sealed import SealedSet
 from trainers.outcomes import load_outcome, write_outcome
 from trainers.spec import DecodingReport, EpochReport, TrialOutcome, TrialSpec
 from trainers.store import Store
 from trainers.strategies import find_strategy, sections
-from trainers.trial import Report, Trial
+from trainers.trial import Report, Trial, read_texts
 
 
 def resolve_settings(tree: dict[str, Any]) -> Settings:
@@ -56,18 +55,17 @@ def run_trials(
     Raises:
         UserError: The data, a checkpoint or the settings of one of them do not fit; no further one is run.
     """
-    trials = []
+    trials, texts = [], cache(read_texts)
     for spec in specs:
         outcome = load_outcome(store.path("outcomes", spec.key)) if store.has("outcomes", spec.key) else None
         if outcome is not None and (not _trains(spec) or store.has("checkpoints", outcome.checkpoint)):
             yield spec, outcome
         else:
             settings = resolve_settings(dict(spec.settings))
-            trials.append(Trial(spec, settings, store, partial(report, spec), tell=partial(tell, spec)))
+            trials.append(Trial(spec, settings, store, partial(report, spec), tell=partial(tell, spec), texts=texts))
     if trials:
-        references = cache(_references)
         for trial, outcome, hypotheses in find_strategy(specs[0].strategy).run_all(trials):
-            yield trial.spec, outcome if outcome.pruned else _keep(trial.spec, store, outcome, hypotheses, references)
+            yield trial.spec, outcome if outcome.pruned else _keep(trial, outcome, hypotheses)
 
 
 def _trains(spec: TrialSpec) -> bool:
@@ -94,21 +92,10 @@ def recognise(spec: TrialSpec, outcome: TrialOutcome, test: SealedSet, store: St
     return find_strategy(spec.strategy)(trial).recognise(outcome, "test")
 
 
-def _references(manifest: Path) -> dict[str, str]:
-    """The texts alone: a trial that decodes has no settings for features, those are its checkpoint's."""
-    return {utterance.id: utterance.text for utterance in read_manifest(manifest)}
-
-
-def _keep(
-    spec: TrialSpec,
-    store: Store,
-    outcome: TrialOutcome,
-    hypotheses: list[Hypothesis],
-    references: Callable[[Path], dict[str, str]],
-) -> TrialOutcome:
+def _keep(trial: Trial, outcome: TrialOutcome, hypotheses: list[Hypothesis]) -> TrialOutcome:
     """Put what came of a trial that ran to its end into the store."""
 
     def make(folder: Path) -> None:
-        write_outcome(folder, outcome, hypotheses, references(spec.dev), spec.tuning)
+        write_outcome(folder, outcome, hypotheses, trial.said, trial.spec.tuning)
 
-    return load_outcome(store.entry("outcomes", spec.key, make))
+    return load_outcome(trial.store.entry("outcomes", trial.spec.key, make))

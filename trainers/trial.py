@@ -21,10 +21,16 @@ from trainers.store import Store
 
 Report = Callable[[EpochReport], bool]
 Tell = Callable[[DecodingReport], None]
+Texts = Callable[[Path], Mapping[str, str]]
 Split = Literal["train", "dev", "test"]
 """A set whose recordings a trial may hear; of the test set it hears nothing before the campaign is finalized."""
 Labelled = Literal["train", "dev"]
 """A set whose transcripts a trial may read."""
+
+
+def read_texts(manifest: Path) -> dict[str, str]:
+    """What is said in a set, by the utterances' ids."""
+    return {utterance.id: utterance.text for utterance in read_manifest(manifest)}
 
 
 class Trial:
@@ -37,6 +43,7 @@ class Trial:
         report: Told every epoch; False asks the trial to stop because it is losing.
         test: The test set; None as long as the campaign is not finalized.
         tell: Told the parts of a set that takes long to decode.
+        texts: Reads the transcripts of a set; trials that run together have one that reads each set once.
     """
 
     def __init__(
@@ -47,6 +54,7 @@ class Trial:
         report: Report,
         test: SealedSet | None = None,
         tell: Tell = lambda report: None,
+        texts: Texts = read_texts,
     ) -> None:
         self.spec = spec
         self.settings = settings
@@ -54,6 +62,7 @@ class Trial:
         self.report = report
         self.test = test
         self.tell = tell
+        self._texts = texts
 
     @cached_property
     def train(self) -> UtteranceSet:
@@ -95,7 +104,7 @@ class Trial:
         """
         spec = replace(self.spec, settings=overlay(self.spec.settings, values), needs={**self.spec.needs, **needs})
         settings = type(self.settings).model_validate(overlay(self.settings.model_dump(), values))
-        return Trial(spec, settings, self.store, report)
+        return Trial(spec, settings, self.store, report, texts=self._texts)
 
     def ids(self, split: Split) -> tuple[str, ...]:
         """The utterances of a split; their features are not read.
@@ -118,9 +127,13 @@ class Trial:
             return self._opened().load(self.store, features)
         return load_set(self.store, self._manifest(split), features, content=self.spec.data.get(split, ""))
 
+    @property
+    def said(self) -> Mapping[str, str]:
+        """Transcripts of all of dev by utterance, for the record; what chooses or judges has `References`."""
+        return self._texts(self.spec.dev)
+
     def _references(self, part: Part) -> References:
-        texts = transcripts(read_manifest(self.spec.dev), self.spec.tuning, part)
-        return References(texts, find_scorer(self.spec.scorer))
+        return References(transcripts(self.said, self.spec.tuning, part), find_scorer(self.spec.scorer))
 
     def _opened(self) -> SealedSet:
         if self.test is None:

@@ -37,9 +37,9 @@ def command(
     from orchestrator.report.error_analysis import worst
     from orchestrator.scoring.display import aligned, listed, shown
     from orchestrator.scoring.hypotheses import name_systems, read_hypotheses
-    from orchestrator.scoring.notation import check_notation
     from orchestrator.scoring.references import read_references
     from orchestrator.scoring.scored import score_systems, tell_case
+    from trainers.scoring.notation import check_notation
     from trainers.scoring.scorer import find_scorer
 
     def warn(warning: str) -> None:

@@ -10,13 +10,11 @@ from orchestrator.leaderboard.columns import COLUMNS, Kind
 from orchestrator.leaderboard.comparison import Comparison, compare
 from orchestrator.leaderboard.competition import flattery
 from orchestrator.leaderboard.cost import Cost, behind, cost_with_needs, study_cost
-from orchestrator.leaderboard.evidence import Evidence
+from orchestrator.leaderboard.evidence import Evidence, rate_interval
 from orchestrator.leaderboard.reproduction import command
 from orchestrator.record import StudyRecord, TrialRecord, TrialState
 from orchestrator.seed_noise import seed_noise
 from search_spaces.campaign import Campaign, StudyDefinition, study_of
-from trainers.outcomes import UtteranceErrors
-from trainers.scoring.bootstrap import Interval, bootstrap_rate
 
 _Cells = dict[str, Any]
 
@@ -175,20 +173,13 @@ def _uncertainty(found: Evidence, flattered: float | None, speakers: Mapping[str
     if found.tuned_on and found.dev is not None:
         row |= {"tuned_on": found.tuned_on, "judged_on": len(found.dev.ids)}
     for split, errors in (("dev", found.dev), ("test", found.test)):
-        interval = _interval(errors, speakers)
+        interval = None if errors is None else rate_interval(errors, speakers)
         if interval is not None:
             row |= {f"{split}_low": interval.low, f"{split}_high": interval.high}
             row |= {"test_wer": interval.points} if split == "test" else {}
             if split == "dev" and flattered is not None:
                 row["dev_corrected"] = interval.points + flattered
     return row
-
-
-def _interval(errors: UtteranceErrors | None, speakers: Mapping[str, str] | None) -> Interval | None:
-    if errors is None or len(errors.ids) < 2 or not errors.words.sum():
-        return None
-    blocks = None if speakers is None else [speakers.get(name, name) for name in errors.ids]
-    return bootstrap_rate(errors.errors, errors.words, blocks)
 
 
 def _compared(comparison: Comparison) -> _Cells:

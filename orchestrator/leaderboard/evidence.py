@@ -14,6 +14,7 @@ from orchestrator.record import StudyRecord, TrialRecord
 from search_spaces.errors import UserError
 from trainers.data.manifest import read_manifest
 from trainers.outcomes import FINALS, UtteranceErrors, final_key, find_errors, load_errors
+from trainers.scoring.bootstrap import Interval, bootstrap_rate
 
 SAMPLE = 20
 """Trials of a study whose errors by utterance are read; 20 tell a standard deviation to a sixth."""
@@ -42,6 +43,19 @@ class Evidence:
     test: UtteranceErrors | None = None
     looks: int = 0
     tuned_on: int = 0
+
+
+def rate_interval(errors: UtteranceErrors, speakers: Mapping[str, str] | None) -> Interval | None:
+    """The WER of a system and its interval; None where one utterance or speaker alone would be drawn, or no word is said.
+
+    Args:
+        errors: Of the system.
+        speakers: Speakers of the utterances, which are then drawn together; None draws utterances.
+    """
+    blocks = list(errors.ids) if speakers is None else [speakers.get(name, name) for name in errors.ids]
+    if len(set(blocks)) < 2 or not errors.words.sum():
+        return None
+    return bootstrap_rate(errors.errors, errors.words, None if speakers is None else blocks)
 
 
 def looked_at(study: StudyRecord) -> set[int]:

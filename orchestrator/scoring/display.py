@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from rich.cells import cell_len
@@ -61,10 +62,7 @@ def _row(system: ScoredSystem) -> dict[str, Any]:
         "wer_low": rate.low if rate else None,
         "wer_high": rate.high if rate else None,
         "errors": score.errors,
-        "substitutions": score.substitutions,
-        "deletions": score.deletions,
-        "insertions": score.insertions,
-        "words": score.words,
+        **asdict(score),
         "verdict": compared.verdict.value,
         "reason": compared.reason,
         "difference": difference.points if difference else None,

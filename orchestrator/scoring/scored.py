@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from orchestrator.leaderboard.comparison import Comparison, compare
-from orchestrator.leaderboard.evidence import Evidence
+from orchestrator.leaderboard.evidence import Evidence, rate_interval
 from orchestrator.scoring.references import ReferenceFile
 from trainers.artifacts import Score
 from trainers.outcomes import UtteranceErrors
-from trainers.scoring.bootstrap import Interval, bootstrap_rate
+from trainers.scoring.bootstrap import Interval
 from trainers.scoring.scorer import Scorer, find_scorer
 
 _FOLD = "fold-1"
@@ -67,7 +67,13 @@ def score_systems(
         speakers=speakers,
     )
     return [
-        ScoredSystem(name, sum(scores[name], Score()), found, _rate(found, speakers), compared[name])
+        ScoredSystem(
+            name,
+            sum(scores[name], Score()),
+            found,
+            rate_interval(found, speakers) if found.errors.any() else None,
+            compared[name],
+        )
         for name, found in errors.items()
     ]
 
@@ -79,12 +85,6 @@ def _by_utterance(references: ReferenceFile, texts: Mapping[str, str], scores: l
         np.array([score.words for score in scores], np.int64),
         tuple(zip(references.texts.values(), texts.values(), strict=True)),
     )
-
-
-def _rate(errors: UtteranceErrors, speakers: Mapping[str, str] | None) -> Interval | None:
-    blocks = None if speakers is None else [speakers[name] for name in errors.ids]
-    drawn = len(set(errors.ids if blocks is None else blocks))
-    return bootstrap_rate(errors.errors, errors.words, blocks) if drawn > 1 and errors.errors.any() else None
 
 
 def tell_case(systems: Iterable[ScoredSystem], scorer: Scorer, warn: Callable[[str], None]) -> None:

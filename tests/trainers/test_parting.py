@@ -2,13 +2,12 @@
 
 import json
 from dataclasses import asdict, replace
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainers.artifacts import Hypothesis, Score, Utterance
+from trainers.artifacts import Hypothesis, Score
 from trainers.data.parting import part_of, transcripts
 from trainers.outcomes import load_errors
 from trainers.pipeline import run_trial
@@ -23,17 +22,13 @@ SHARES = st.floats(0.01, 0.99)
 TEXTS = st.text("AB ", max_size=6)
 
 
-def utterances(texts):
-    return [Utterance(name, text, Path(), "features") for name, text in texts.items()]
-
-
 @given(st.dictionaries(st.text(), TEXTS), SHARES, st.randoms())
 def test_the_part_of_an_utterance_depends_on_nothing_but_its_id(texts, share, random):
     names = list(texts)
     random.shuffle(names)
     for some in (texts, {name: texts[name] for name in names[::2]}, dict.fromkeys(names, "OTHER WORDS")):
         for part in ("tuning", "selection"):
-            found = transcripts(utterances(some), share, part)
+            found = transcripts(some, share, part)
             assert list(found.items()) == [(name, text) for name, text in some.items() if part_of(name, share) == part]
 
 
@@ -63,16 +58,16 @@ def test_the_parts_are_the_same_in_every_version_and_on_every_machine():
 
 @given(st.dictionaries(st.text(), TEXTS))
 def test_a_set_that_is_not_parted_tunes_as_a_whole_and_judges_nothing(texts):
-    assert transcripts(utterances(texts), None, "tuning") == texts
-    assert transcripts(utterances(texts), None, "selection") == {}
+    assert transcripts(texts, None, "tuning") == texts
+    assert transcripts(texts, None, "selection") == {}
 
 
 @given(st.dictionaries(st.text(), st.tuples(TEXTS, TEXTS)), SHARES)
 def test_the_scores_of_the_two_parts_add_up_to_that_of_the_set(pairs, share):
     hypotheses = [Hypothesis(name, said) for name, (_, said) in pairs.items()]
-    told = utterances({name: text for name, (text, _) in pairs.items()})
+    told = {name: text for name, (text, _) in pairs.items()}
     found = [References(transcripts(told, share, part)).score(hypotheses) for part in ("tuning", "selection")]
-    assert sum(found, Score()) == PLAIN.score_set((one.text for one in told), (one.text for one in hypotheses))
+    assert sum(found, Score()) == PLAIN.score_set(told.values(), (one.text for one in hypotheses))
 
 
 def test_an_utterance_that_counts_and_was_not_recognised_is_no_error_less():

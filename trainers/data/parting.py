@@ -8,11 +8,9 @@ By utterance and not by speaker: dev sets have few speakers, AN4's 10, so that a
 matter of luck, and what is judged is the choice among systems for these speakers, as it is without parts.
 """
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from hashlib import sha256
 from typing import Literal
-
-from trainers.artifacts import Utterance
 
 Part = Literal["tuning", "selection"]
 
@@ -36,16 +34,16 @@ def part_of(name: str, share: float) -> Part:
     return "tuning" if int.from_bytes(place_of(name)[:8]) < share * 2**64 else "selection"
 
 
-def transcripts(utterances: Iterable[Utterance], share: float | None, part: Part) -> dict[str, str]:
+def transcripts(said: Mapping[str, str], share: float | None, part: Part) -> dict[str, str]:
     """What is said in one of the parts, by the utterances' ids, in the order of the set.
 
     Whatever chooses is given those of the tuning part, so that it has no way of looking at the others.
 
     Args:
-        utterances: Those of dev.
+        said: What is said in all utterances of dev, by id.
         share: Of them, expected to tune; None where dev is not parted: all of them tune, and none is left to judge.
         part: The part.
     """
     if share is None:
-        return {one.id: one.text for one in utterances} if part == "tuning" else {}
-    return {one.id: one.text for one in utterances if part_of(one.id, share) == part}
+        return dict(said) if part == "tuning" else {}
+    return {name: text for name, text in said.items() if part_of(name, share) == part}

@@ -46,6 +46,11 @@ class Scorer:
         return "/".join(filter(None, parts))
 
     @property
+    def knows_wordings(self) -> bool:
+        """Whether it takes ``{ a / b }`` in references for wordings, and not for words."""
+        return self.alignment != _LEVENSHTEIN and not self.characters
+
+    @property
     def rate(self) -> str:
         """What the rate of its errors is called."""
         return "CER" if self.characters else "WER"
@@ -88,7 +93,7 @@ class Scorer:
     def align(self, reference: str, hypothesis: str) -> list[Step]:
         """The alignment by sclite's rules, whatever the scorer counts by; see `score` for arguments and errors."""
         said, heard = self.normaliser.reference(reference), self._units(self.normaliser.hypothesis(hypothesis))
-        if self.alignment == _LEVENSHTEIN or self.characters:
+        if not self.knows_wordings:
             return align(self._units(said), heard)
         return align_network(network(said, optional=self.alignment == _OPTIONAL), heard)
 
