@@ -46,7 +46,7 @@ class Evidence:
 
 
 def rate_interval(errors: UtteranceErrors, speakers: Mapping[str, str] | None) -> Interval | None:
-    """The WER of a system and its interval; None where one utterance or speaker alone would be drawn, or no word is said.
+    """The WER of a system and its interval; None where one utterance or speaker would be drawn, or no word is said.
 
     Args:
         errors: Of the system.

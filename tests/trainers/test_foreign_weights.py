@@ -144,10 +144,8 @@ def test_a_file_that_is_no_checkpoint_is_refused_with_what_it_is(tmp_path, path,
 def test_an_archive_that_is_encrypted_is_refused_and_not_a_fault_of_the_program(path, state):
     torch.save(state, path)
     content = bytearray(path.read_bytes())
-    for mark, flags in (
-        (b"PK\x03\x04", 6),
-        (b"PK\x01\x02", 8),
-    ):  # of a file in the archive, and of its entry in the list
+    # where the flags stand, of a file in the archive and of its entry in the list
+    for mark, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
         place = content.find(mark)
         while place >= 0:
             content[place + flags] |= 1
